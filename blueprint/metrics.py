@@ -1,0 +1,31 @@
+"""Every custom metric that an alarm or a dashboard reads, in one place.
+
+CloudWatch never says that nobody sends a metric: an alarm on a misspelt name stays quiet for ever. So alarms and
+widgets take their metrics from this list, and a test joins it with what the code emits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CustomMetric:
+    """A metric that our own code sends, always with the single dimension `Environment`."""
+
+    namespace: str
+    name: str
+    unit: str
+    meaning: str
+
+
+# Sent by shop/ as embedded metric format in its log.
+REQUESTS = CustomMetric("Shop", "Requests", "Count", "requests answered, health checks left out")
+ERRORS = CustomMetric("Shop", "Errors", "Count", "requests answered with a 5xx status")
+LATENCY = CustomMetric("Shop", "Latency", "Milliseconds", "time to answer a request")
+
+# Sent by the CloudWatch agent on each host (shop/host/amazon-cloudwatch-agent.json).
+MEMORY_USED = CustomMetric("ShopHost", "mem_used_percent", "Percent", "memory in use on a host")
+DISK_USED = CustomMetric("ShopHost", "disk_used_percent", "Percent", "fullest of the host's file systems")
+
+CUSTOM_METRICS: tuple[CustomMetric, ...] = (REQUESTS, ERRORS, LATENCY, MEMORY_USED, DISK_USED)

@@ -1,0 +1,1 @@
+"""Where blocks live: units of deployment, split by lifetime."""

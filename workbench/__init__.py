@@ -1,0 +1,1 @@
+"""Everything that reads templates, behind the `blueprint` command."""
