@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Requests from one address in five minutes; a person clicking hard stays below 300.
+VISITOR_LIMIT = 2_000
+
 
 @dataclass(frozen=True)
 class SingleServer:
@@ -54,7 +57,7 @@ class Cdn:
     """Edge locations that answer for static files and shield the load balancer."""
 
     price_class: str
-    requests_per_five_minutes: int = 2_000  # one address; a person clicking hard stays below 300
+    requests_per_five_minutes: int = VISITOR_LIMIT
 
 
 @dataclass(frozen=True)

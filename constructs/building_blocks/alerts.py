@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -19,6 +20,16 @@ class Alerts(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, email: str | None) -> None:
         super().__init__(scope, construct_id)
         self.topic = sns.Topic(self, "Topic", display_name="Alarms", master_key=key, enforce_ssl=True)
+        # A topic with a policy of its own no longer has the default one, so the senders are named.
+        for sender in ("cloudwatch", "budgets"):
+            self.topic.add_to_resource_policy(
+                iam.PolicyStatement(
+                    actions=["sns:Publish"],
+                    principals=[iam.ServicePrincipal(f"{sender}.amazonaws.com")],
+                    resources=[self.topic.topic_arn],
+                    conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
+                )
+            )
         if email is not None:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
 

@@ -1,0 +1,47 @@
+# Two commands matter: `make synth` and `make test`. Both set up what is missing first; `make help` lists the rest.
+# PYTHON chooses the interpreter of a new environment: make PYTHON=python3.12 synth
+PYTHON ?= python3
+ENVIRONMENT ?= sandbox
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help set-up synth test quick lint format bench golden lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+set-up: ## environment, pinned packages, Node and CDK; nothing to do when they are there
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not on PATH; choose one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" tools/bootstrap.py
+
+synth: set-up ## set up, then write all five stages to build/assemblies and print the stage table (ENVIRONMENT=sandbox)
+	@$(BIN)/blueprint synth $(ENVIRONMENT)
+
+test: lint ## set up, then every check and every test
+	@$(BIN)/python -m pytest
+
+quick: lint ## the inner loop: everything that does not take long
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: set-up ## ruff, mypy, and generated files that went stale
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/blueprint schema --check
+
+format: set-up ## put imports and layout in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+golden: set-up ## write the golden templates and the generated parts of the documents again
+	@$(BIN)/python -m pytest --refresh tests/stacks/test_golden.py tests/test_docs.py
+	@$(BIN)/blueprint schema
+
+bench: set-up ## how long synthesis and the inner loop take, against their bars
+	@$(BIN)/python tools/bench.py
+
+lock: set-up ## pin every package again (OPTIONS=--upgrade for newer ones)
+	@$(BIN)/python tools/lock.py $(OPTIONS)
+
+clean: ## remove everything that was set up or built
+	rm -rf .venv node_modules build cdk.out .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,152 @@
+"""What visitors meet first: the domain's record and, once there is a CDN, the distribution behind it."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_sns as sns
+
+from blueprint.environment import Environment
+from blueprint.parts import Cdn as CdnSpec
+from blueprint.parts import Protection
+from building_blocks.buckets import LogBucket
+from building_blocks.cdn import Cdn
+from building_blocks.firewall import Firewall
+from building_blocks.load_balancer import LoadBalancer
+from stacks.base import BlueprintStack
+from stacks.network import NetworkStack
+from stacks.web import WebStack
+
+# CloudFront takes certificates and firewalls from this region only.
+CLOUDFRONT_REGION = "us-east-1"
+# Fixed by AWS: the hosted zone of every CloudFront distribution.
+CLOUDFRONT_ZONE = "Z2FDTNDATAQYW2"
+
+
+class EdgeEssentials:
+    """The certificate and the firewall of the distribution, in whichever stack may hold them."""
+
+    def __init__(
+        self, stack: BlueprintStack, spec: CdnSpec, *, environment: Environment, protection: Protection,
+        key: kms.IKey | None = None, alerts: sns.ITopic | None = None,
+    ) -> None:
+        self.firewall = Firewall(
+            stack,
+            "EdgeFirewall",
+            scope_name="CLOUDFRONT",
+            environment_name=environment.name,
+            requests_per_five_minutes=spec.requests_per_five_minutes,
+            key=key,
+            protection=protection,
+            alerts=alerts,
+        )
+        self.certificate: acm.ICertificate | None = None
+        if environment.domain is not None:
+            self.certificate = acm.Certificate(
+                stack,
+                "EdgeCertificate",
+                domain_name=environment.domain,
+                validation=acm.CertificateValidation.from_dns(stack.zone),
+            )
+
+
+class GlobalStack(BlueprintStack):
+    """Only for environments whose home is not us-east-1: what CloudFront takes from there."""
+
+    def __init__(self, app: cdk.App, *, environment: Environment, protection: Protection) -> None:
+        super().__init__(
+            app,
+            "global",
+            environment=environment,
+            protection=protection,
+            description="Certificate and firewall of the edge, which CloudFront takes from us-east-1",
+            region=CLOUDFRONT_REGION,
+        )
+        spec = environment.stage.cdn
+        self.essentials = (
+            None
+            if spec is None
+            else EdgeEssentials(self, spec, environment=environment, protection=protection)
+        )
+
+
+class EdgeStack(BlueprintStack):
+    """Empty without a domain until there is a CDN; with one, the domain's record changes its target in place."""
+
+    def __init__(
+        self,
+        app: cdk.App,
+        *,
+        environment: Environment,
+        protection: Protection,
+        network: NetworkStack,
+        web: WebStack,
+        elsewhere: GlobalStack | None,
+    ) -> None:
+        super().__init__(
+            app,
+            "edge",
+            environment=environment,
+            protection=protection,
+            description="The domain's record and the content delivery network",
+        )
+        cdk.CrossStackReferences.of(self).consume(cdk.ReferenceStrength.WEAK)
+        self._network, self._web = network, web
+        spec = environment.stage.cdn
+        self.cdn: Cdn | None = None
+        if spec is not None and web.front is not None:
+            self._key = self.borrow_key(network.key)
+            essentials = elsewhere.essentials if elsewhere is not None else None
+            essentials = essentials or EdgeEssentials(
+                self, spec, environment=environment, protection=protection, key=self._key, alerts=network.alerts
+            )
+            self.cdn = self._distribution(spec, web.front, essentials)
+        if environment.domain is not None:
+            self._domain_record(environment.domain)
+
+    def _distribution(self, spec: CdnSpec, front: LoadBalancer, essentials: EdgeEssentials) -> Cdn:
+        environment = self._environment
+        logs = LogBucket(self, "EdgeLogs", protection=self._protection, accepts_acls=True)
+        return Cdn(
+            self,
+            "Cdn",
+            spec=spec,
+            origin_domain=(
+                f"origin.{environment.domain}" if environment.domain else front.balancer.load_balancer_dns_name
+            ),
+            origin_over_tls=environment.domain is not None,
+            origin_key=self._web.origin_keys[-1].secret_value.unsafe_unwrap(),
+            domain_names=[environment.domain] if environment.domain else [],
+            certificate=essentials.certificate,
+            firewall_arn=essentials.firewall.arn,
+            key=self._key,
+            access_logs=self.borrow_logs(self._network.logs),
+            edge_logs=logs.bucket,
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+
+    def _domain_record(self, domain: str) -> None:
+        record = route53.CfnRecordSet(
+            self,
+            "DomainRecord",
+            hosted_zone_id=self._environment.hosted_zone_id,
+            name=f"{domain}.",
+            type="A",
+            comment="Where visitors find the shop",
+        )
+        if self.cdn is not None:
+            record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
+                dns_name=self.cdn.distribution.distribution_domain_name, hosted_zone_id=CLOUDFRONT_ZONE
+            )
+        elif self._web.front is not None:
+            balancer = self._web.front.balancer
+            record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
+                dns_name=balancer.load_balancer_dns_name,
+                hosted_zone_id=balancer.load_balancer_canonical_hosted_zone_id,
+            )
+        elif self._web.server is not None:
+            record.resource_records = [self._web.server.address.ref]
+            record.ttl = "60"

@@ -1,0 +1,62 @@
+"""The oldest stack: addresses, firewall rules, the key, where logs and alarms go. Nothing in it ever moves."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+
+from blueprint.environment import Environment
+from blueprint.parts import Protection
+from building_blocks.alerts import Alerts
+from building_blocks.buckets import LogBucket
+from building_blocks.encryption import Encryption
+from building_blocks.network import Network
+from building_blocks.tiers import HTTP, HTTPS, Tiers
+from stacks.base import BlueprintStack
+
+
+class NetworkStack(BlueprintStack):
+    """Everything that later stages rely on is here from stage 1, and its outputs are the same at every stage."""
+
+    def __init__(self, app: cdk.App, *, environment: Environment, protection: Protection) -> None:
+        super().__init__(
+            app,
+            "network",
+            environment=environment,
+            protection=protection,
+            description="Addresses, firewall rules, encryption key, access logs and alerts",
+        )
+        self.key = Encryption(self, "Encryption", protection=protection).key
+        self.logs = LogBucket(self, "AccessLogs", protection=protection).bucket
+        self.alerts = Alerts(self, "Alerts", key=self.key, email=environment.alarm_email).topic
+        network = Network(self, "Network", key=self.key, protection=protection)
+        self.vpc = network.vpc
+        self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)
+        self.tiers.open_edge(_visitors(environment), ports=[HTTP, HTTPS] if environment.domain else [HTTP])
+        if environment.stage.fleet is not None:
+            network.let_out(environment.egress, endpoints=self.tiers.endpoints)
+        self._promise(network)
+
+    def _promise(self, network: Network) -> None:
+        """Export by hand what younger stacks use: an automatic export would vanish with its last reader."""
+        self.export_value(self.vpc.vpc_id, description="The VPC")
+        for subnet in network.subnet_ids:
+            self.export_value(subnet, description="A subnet of the address plan")
+        for tier in self.tiers.groups:
+            self.export_value(tier.security_group_id, description="A tier's security group")
+        self.export_value(self.key.key_arn, description="The environment's encryption key")
+        self.export_value(self.logs.bucket_name, description="The bucket for access logs")
+        self.export_value(self.alerts.topic_arn, description="The topic that alarms notify")
+
+
+def _visitors(environment: Environment) -> list[ec2.IPeer]:
+    """Who may reach the edge group: visitors themselves, the edge network in front of them, or for a while both."""
+    behind_cdn = environment.stage.cdn is not None
+    visitors = [ec2.Peer.ipv4(cidr) for cidr in environment.open_to]
+    if not behind_cdn:
+        return visitors
+    prefix_list = environment.pins.edge_prefix_list
+    edge = ec2.Peer.prefix_list(prefix_list) if prefix_list else ec2.Peer.any_ipv4()
+    if environment.transition.lock_origin:
+        return [edge]
+    return [edge, *(visitor for visitor in visitors if visitor.unique_id != edge.unique_id)]

@@ -1,0 +1,220 @@
+"""What answers requests: one host, or a fleet behind a load balancer, and the release they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_wafv2 as waf
+
+from blueprint.environment import Environment
+from blueprint.parts import Fleet as FleetSpec
+from blueprint.parts import VISITOR_LIMIT, Protection, SingleServer
+from building_blocks.acknowledged import acknowledge
+from building_blocks.firewall import Firewall
+from building_blocks.fleet import Fleet
+from building_blocks.host_role import HostRole
+from building_blocks.keeping import keep
+from building_blocks.load_balancer import Admission, LoadBalancer
+from building_blocks.logs import log_group
+from building_blocks.published import publish
+from building_blocks.release import Release
+from building_blocks.server import Server
+from building_blocks.tiers import HOST_DATABASE_PORT
+from stacks.base import BlueprintStack
+from stacks.data import DataStack
+from stacks.network import NetworkStack
+
+SHOP = Path(__file__).parent.parent / "shop"
+
+
+class WebStack(BlueprintStack):
+    """Hosts are cattle here at every stage: what they must remember is in the data stack."""
+
+    def __init__(
+        self,
+        app: cdk.App,
+        *,
+        environment: Environment,
+        protection: Protection,
+        network: NetworkStack,
+        data: DataStack,
+    ) -> None:
+        super().__init__(
+            app,
+            "web",
+            environment=environment,
+            protection=protection,
+            description="The hosts that answer requests, and what stands before them",
+        )
+        self._network, self._data = network, data
+        self._key = self.borrow_key(network.key)
+        name, stage = environment.name, environment.stage
+
+        app_logs = log_group(self, "AppLogs", key=self._key, protection=protection)
+        publish(self, "AppLogGroup", path=f"/{name}/logs/app", value=app_logs.log_group_name, meaning="The hosts' log")
+        self.release = Release(self, "Release", environment_name=name, code=SHOP, pinned=environment.pins.release)
+        self._hosts = HostRole(self, "Hosts", environment_name=name, key=self._key, app_logs=app_logs)
+        self.role = self._hosts.role
+        self.export_value(self.role.role_name, description="The hosts' role, for rights that younger stacks add")
+        self._give_rights()
+
+        self.server = self._server(stage.server) if stage.server is not None else None
+        self.origin_keys = self._origin_keys() if stage.cdn is not None else []
+        self.front = self._front() if stage.fleet is not None else None
+        if stage.fleet is not None and self.front is not None:
+            self._fleet(stage.fleet, self.front)
+
+    def _give_rights(self) -> None:
+        hosts, data = self._hosts, self._data
+        hosts.may_read_objects(
+            self.release.objects_arn, because="A host reads whatever release the parameter names; it cannot list them."
+        )
+        hosts.may_use_files(data.files_arn)
+        if self._environment.stage.server is not None:
+            hosts.may_own_its_database(key=self._key)
+        if self._environment.stage.fleet is not None:
+            hosts.may_join_its_fleet()
+        if data.database_ids:
+            hosts.may_connect(
+                action="rds-db:connect", arns=[self.database_user(resource_id) for resource_id in data.database_ids]
+            )
+        if data.cache_arns:
+            hosts.may_connect(action="elasticache:Connect", arns=data.cache_arns)
+
+    def _server(self, spec: SingleServer) -> Server:
+        environment, tiers = self._environment, self._network.tiers
+        server = Server(
+            self,
+            "Server",
+            spec=spec,
+            environment_name=environment.name,
+            vpc=self._network.vpc,
+            security_groups=(tiers.edge, tiers.app),
+            role=self.role,
+            image=_image(environment),
+            boot_script="#!/bin/bash\n" + _boot_script(environment, role="server"),
+            release_url=self.release.url,
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+        path = f"/{environment.name}/database/host"
+        address = server.instance.instance_private_ip
+        publish(self, "HostDatabase", path=f"{path}/endpoint", value=address, meaning="The PostgreSQL on the host")
+        publish(self, "HostDatabasePort", path=f"{path}/port", value=str(HOST_DATABASE_PORT), meaning="Its port")
+        return server
+
+    def _front(self) -> LoadBalancer:
+        environment = self._environment
+        locked = environment.stage.cdn is not None and environment.transition.lock_origin
+        names = (environment.domain, f"origin.{environment.domain}") if environment.domain else ()
+        front = LoadBalancer(
+            self,
+            "Front",
+            vpc=self._network.vpc,
+            security_group=self._network.tiers.edge,
+            access_logs=self.borrow_logs(self._network.logs),
+            certificate=self._certificate(),
+            admission=Admission(
+                host_names=names,
+                origin_keys=tuple(key.secret_value.unsafe_unwrap() for key in self.origin_keys) if locked else (),
+            ),
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+        # Behind the edge every request comes from an edge address, so a limit by address belongs there.
+        firewall = Firewall(
+            self,
+            "Firewall",
+            scope_name="REGIONAL",
+            environment_name=environment.name,
+            requests_per_five_minutes=None if environment.stage.cdn is not None else VISITOR_LIMIT,
+            key=self._key,
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+        waf.CfnWebACLAssociation(
+            self, "FirewallOfFront", resource_arn=front.balancer.load_balancer_arn, web_acl_arn=firewall.arn
+        )
+        return front
+
+    def _certificate(self) -> acm.ICertificate | None:
+        """For visitors and, from the day there is an edge in front, for its way here; also the origin's own name."""
+        environment = self._environment
+        if environment.domain is None:
+            return None
+        return acm.Certificate(
+            self,
+            "Certificate",
+            domain_name=environment.domain,
+            subject_alternative_names=[f"origin.{environment.domain}"],
+            validation=acm.CertificateValidation.from_dns(self.zone),
+        )
+
+    def _origin_keys(self) -> list[secretsmanager.Secret]:
+        """What the edge proves itself with: the newest is sent, the one before is still accepted."""
+        newest = self._environment.pins.origin_key_generation
+        keys = []
+        for generation in range(max(1, newest - 1), newest + 1):
+            key = secretsmanager.Secret(
+                self,
+                f"OriginKey{generation}",
+                description="The header that proves that a request came through the edge",
+                encryption_key=self._key,
+                generate_secret_string=secretsmanager.SecretStringGenerator(
+                    exclude_punctuation=True, password_length=40
+                ),
+            )
+            keep(key, self._protection)
+            acknowledge(
+                key,
+                "SMG4",
+                because="Rotated by raising origin_key_generation: both sides must change in order, old and new "
+                "overlapping, which a schedule cannot do.",
+            )
+            keys.append(key)
+        return keys
+
+    def _fleet(self, spec: FleetSpec, front: LoadBalancer) -> None:
+        environment = self._environment
+        Fleet(
+            self,
+            "Fleet",
+            spec=spec,
+            vpc=self._network.vpc,
+            security_group=self._network.tiers.app,
+            role=self.role,
+            image=_image(environment),
+            boot_script=_boot_script(environment, role="fleet", SHOP_RELEASE=self.release.url),
+            front=front,
+        )
+        if environment.domain is not None:
+            route53.ARecord(
+                self,
+                "OriginRecord",
+                zone=self.zone,
+                record_name=f"origin.{environment.domain}.",
+                target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(front.balancer)),
+                comment="Where the edge finds the load balancer",
+            )
+
+
+def _image(environment: Environment) -> ec2.IMachineImage:
+    """Amazon Linux 2023 on Graviton: the pinned image, or the newest where nothing is pinned."""
+    if environment.pins.image is not None:
+        return ec2.MachineImage.generic_linux({environment.region: environment.pins.image})
+    return ec2.MachineImage.latest_amazon_linux2023(cpu_type=ec2.AmazonLinuxCpuType.ARM_64)
+
+
+def _boot_script(environment: Environment, *, role: str, **settings: str) -> str:
+    """The boot script with what it needs to know; at stages 1 and 2 it is the same to the last byte."""
+    known = {"SHOP_NAME": environment.name, "SHOP_REGION": environment.region, "SHOP_ROLE": role, **settings}
+    if environment.domain is not None and role == "server":
+        known |= {"SHOP_DOMAIN": environment.domain, "SHOP_EMAIL": environment.alarm_email or ""}
+    exports = [f"export {name}={value}" for name, value in known.items()]
+    return "\n".join([*exports, (SHOP / "host" / "boot.sh").read_text()])

@@ -1,0 +1,129 @@
+"""Work that no request waits for: one topic, and for each job a queue and a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from blueprint.environment import Environment
+from blueprint.parts import Job, Protection, Workers
+from building_blocks.analytics import Analytics
+from building_blocks.mail import Mail
+from building_blocks.network import APP
+from building_blocks.published import publish
+from building_blocks.queues import JobQueue
+from building_blocks.state_table import StateTable
+from building_blocks.topic import EventTopic
+from building_blocks.worker import Worker
+from stacks.base import BlueprintStack
+from stacks.data import DataStack
+from stacks.network import NetworkStack
+from stacks.web import WebStack
+
+LAMBDAS = Path(__file__).parent.parent / "lambdas"
+
+
+class WorkersStack(BlueprintStack):
+    """Empty until a stage has workers."""
+
+    def __init__(
+        self,
+        app: cdk.App,
+        *,
+        environment: Environment,
+        protection: Protection,
+        network: NetworkStack,
+        data: DataStack,
+        web: WebStack,
+    ) -> None:
+        super().__init__(
+            app,
+            "workers",
+            environment=environment,
+            protection=protection,
+            description="The event topic, and queues and functions for background jobs",
+        )
+        self._network, self._data = network, data
+        self.queues: dict[str, JobQueue] = {}
+        self.workers: dict[str, Worker] = {}
+        if environment.stage.workers is not None:
+            self._key = self.borrow_key(network.key)
+            self._build(environment.stage.workers, web)
+
+    def _build(self, spec: Workers, web: WebStack) -> None:
+        self.topic = EventTopic(self, "Events", key=self._key).topic
+        publish(
+            self,
+            "EventsTopic",
+            path=f"/{self._environment.name}/events/topic",
+            value=self.topic.topic_arn,
+            meaning="Where the application publishes what happened",
+        )
+        # From here to the role, never back: the web stack knows nothing of workers.
+        iam.Policy(
+            self,
+            "HostsMayPublish",
+            roles=[web.role],
+            statements=[iam.PolicyStatement(actions=["sns:Publish"], resources=[self.topic.topic_arn])],
+        )
+        for job in spec.jobs:
+            self._job(job)
+        self._let_work()
+
+    def _job(self, job: Job) -> None:
+        name = "".join(word.capitalize() for word in job.name.split("_"))
+        queue = JobQueue(
+            self,
+            f"{name}Queue",
+            spec=job,
+            topic=self.topic,
+            key=self._key,
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+        self.queues[job.name] = queue
+        self.workers[job.name] = Worker(
+            self,
+            name,
+            spec=job,
+            queue=queue,
+            code=LAMBDAS / job.name,
+            environment={"SHOP_NAME": self._environment.name},
+            key=self._key,
+            protection=self._protection,
+            alerts=self._network.alerts,
+            vpc=self._network.vpc if job.reads_database else None,
+            subnets=APP if job.reads_database else None,
+            security_group=self._network.tiers.workers if job.reads_database else None,
+        )
+
+    def _let_work(self) -> None:
+        """What each job needs beyond its queue."""
+        workers, logs = self.workers, self.borrow_logs(self._network.logs)
+        mail = Mail(
+            self,
+            "Mail",
+            domain=self._environment.domain,
+            hosted_zone_id=self._environment.hosted_zone_id,
+            address=self._environment.alarm_email,
+            protection=self._protection,
+            alerts=self._network.alerts,
+        )
+        analytics = Analytics(
+            self, "AnalyticsStream", key=self._key, logs=logs, protection=self._protection, alerts=self._network.alerts
+        )
+        state = StateTable(self, "State", key=self._key, protection=self._protection).table
+        files = self._data.files_arn
+
+        workers["confirmation_email"].may(["ses:SendEmail"], mail.sending_arns)
+        workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
+        workers["image_resize"].may(["s3:GetObject"], [f"{files}/images/*"])
+        workers["image_resize"].may(["s3:PutObject"], [f"{files}/thumbnails/*"])
+        workers["analytics"].may(["firehose:PutRecord", "firehose:PutRecordBatch"], [analytics.stream_arn])
+        for worker in workers.values():
+            worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])
+            worker.configure("STATE_TABLE", state.table_name)
+        if self._data.database_ids:
+            workers["search_index"].may(["rds-db:connect"], [self.database_user(self._data.database_ids[0])])

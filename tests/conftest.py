@@ -1,0 +1,79 @@
+"""Shared by all tests: Node and CDK's settings, and every stage of both profiles, synthesised once a session."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blueprint.stages import STAGES
+from workbench.synth import ROOT, prepare, synth
+
+# Before any test module imports aws_cdk.
+prepare()
+os.environ["PATH"] = str(ROOT / ".venv" / "bin") + os.pathsep + os.environ["PATH"]
+
+Template = dict[str, Any]
+Templates = Callable[[str, int], dict[str, Template]]
+Assemblies = Callable[[str], dict[int, Path]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--refresh", action="store_true", help="write golden files and generated text again")
+
+
+@pytest.fixture(scope="session")
+def refresh(request: pytest.FixtureRequest) -> bool:
+    """Whether expected output is to be written instead of compared."""
+    return bool(request.config.getoption("--refresh"))
+
+
+@pytest.fixture(scope="session")
+def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
+    """Profile -> stage number -> assembly; synthesised when a test first asks for the profile."""
+    made: dict[str, dict[int, Path]] = {}
+
+    def of(profile: str) -> dict[int, Path]:
+        if profile not in made:
+            from blueprint.environment import load
+
+            folder = tmp_path_factory.mktemp(profile)
+            made[profile] = {
+                stage.number: synth(load(profile, stage=str(stage.number)), folder / str(stage.number), bundle=False)
+                for stage in STAGES
+            }
+        return made[profile]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def production(assemblies: Assemblies) -> dict[int, Path]:
+    """The assembly of every stage as environments/production.toml describes it."""
+    return assemblies("production")
+
+
+@pytest.fixture(scope="session")
+def sandbox(assemblies: Assemblies) -> dict[int, Path]:
+    """The assembly of every stage as environments/sandbox.toml describes it."""
+    return assemblies("sandbox")
+
+
+@pytest.fixture(scope="session")
+def templates(assemblies: Assemblies) -> Templates:
+    """(profile, stage) -> role of the stack -> template; read only, since every test sees the same ones."""
+    read: dict[tuple[str, int], dict[str, Template]] = {}
+
+    def of(profile: str, stage: int) -> dict[str, Template]:
+        if (profile, stage) not in read:
+            read[profile, stage] = {
+                path.name.removesuffix(".template.json").rpartition("-")[2]: json.loads(path.read_text("utf-8"))
+                for path in sorted(assemblies(profile)[stage].glob("*.template.json"))
+            }
+        return read[profile, stage]
+
+    return of

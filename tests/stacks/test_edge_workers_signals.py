@@ -1,0 +1,193 @@
+"""What the younger stacks promise: the edge, the background jobs, and what a person looks at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from blueprint.environment import Environment
+from blueprint.metrics import CUSTOM_METRICS
+from blueprint.stages import ASYNCHRONOUS
+from tests.stacks.reading import ROLES, Template, of_type, only, parameters, properties, statements, template, text
+
+Synth = Callable[[Environment], Path]
+STAGES = (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3, 4])
+def test_there_are_no_workers_before_there_are_jobs(production: dict[int, Path], stage: int) -> None:
+    assert not template(production[stage], "workers").get("Resources")
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_without_a_domain_there_is_no_edge_before_the_cdn(sandbox: dict[int, Path], stage: int) -> None:
+    assert not template(sandbox[stage], "edge").get("Resources")
+
+
+def test_the_domain_keeps_one_record_whose_target_changes(production: dict[int, Path]) -> None:
+    records = [of_type(template(production[stage], "edge"), "AWS::Route53::RecordSet") for stage in STAGES]
+    assert {tuple(record) for record in records} == {tuple(records[0])}
+    (identity,) = {
+        (found["Properties"]["Name"], found["Properties"]["Type"], found["Properties"]["HostedZoneId"])
+        for record in records
+        for found in record.values()
+    }
+    assert identity[:2] == ("shop.example.com.", "A")
+    targets = [next(iter(record.values()))["Properties"] for record in records]
+    assert ["AliasTarget" in target for target in targets] == [False, False, True, True, True]
+
+
+def test_a_home_outside_us_east_1_keeps_the_edges_certificate_and_firewall_there(
+    load_production: Callable[[int], Environment], synth: Synth
+) -> None:
+    zones = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
+    assembly = synth(replace(load_production(4), region="eu-west-1", zones=zones))
+    kept = template(assembly, "global")
+    assert of_type(kept, "AWS::CertificateManager::Certificate")
+    assert of_type(kept, "AWS::WAFv2::WebACL")
+    edge = template(assembly, "edge")
+    assert not of_type(edge, "AWS::CertificateManager::Certificate")
+    assert '"Region": "us-east-1"' in text(properties(edge, "AWS::CloudFront::Distribution"))
+
+
+def test_the_edge_sends_the_newest_key_to_its_origin(production: dict[int, Path]) -> None:
+    config = properties(template(production[4], "edge"), "AWS::CloudFront::Distribution")["DistributionConfig"]
+    (app,) = (origin for origin in config["Origins"] if "CustomOriginConfig" in origin)
+    assert app["DomainName"] == "origin.shop.example.com"
+    assert app["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+    (header,) = app["OriginCustomHeaders"]
+    assert header["HeaderName"] == "X-Origin-Verify"
+    assert "resolve:secretsmanager" in text(header["HeaderValue"])
+
+
+@pytest.fixture(scope="session")
+def workers(production: dict[int, Path]) -> Template:
+    return template(production[5], "workers")
+
+
+def test_all_six_jobs_have_a_queue_a_dead_letter_queue_and_a_function(workers: Template) -> None:
+    assert ASYNCHRONOUS.workers is not None
+    assert len(ASYNCHRONOUS.workers.jobs) == 6
+    assert len(of_type(workers, "AWS::Lambda::Function")) == 6
+    redriven = [queue for queue in of_type(workers, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue["Properties"]]
+    assert len(redriven) == 6
+
+
+def test_every_function_takes_batches_apart_and_is_bounded(workers: Template) -> None:
+    mappings = of_type(workers, "AWS::Lambda::EventSourceMapping").values()
+    assert len(mappings) == 6
+    for mapping in mappings:
+        assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert 2 <= mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"] <= 10
+
+
+def test_one_topic_fans_out_raw_messages_by_their_type(workers: Template) -> None:
+    subscriptions = of_type(workers, "AWS::SNS::Subscription").values()
+    assert len(subscriptions) == 6
+    (topic,) = {text(found["Properties"]["TopicArn"]) for found in subscriptions}
+    assert json.loads(topic)["Ref"] in of_type(workers, "AWS::SNS::Topic")
+    for found in subscriptions:
+        assert found["Properties"]["RawMessageDelivery"] is True
+        assert "type" in found["Properties"]["FilterPolicy"]
+
+
+def test_only_the_job_that_reads_the_database_is_inside_the_network(workers: Template) -> None:
+    inside = [name for name, found in of_type(workers, "AWS::Lambda::Function").items() if "VpcConfig" in found["Properties"]]
+    assert len(inside) == 1
+    assert inside[0].startswith("SearchIndex")
+    assert len(statements(workers, "rds-db:connect")) == 1
+
+
+def test_the_hosts_may_publish_by_a_policy_that_the_web_stack_does_not_know(production: dict[int, Path]) -> None:
+    workers, web = template(production[5], "workers"), template(production[5], "web")
+    assert statements(workers, "sns:Publish")
+    assert "shop-prod-workers" not in text(web)
+    assert "/shop-prod/events/topic" in parameters(workers)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_one_dashboard_with_the_golden_signals(production: dict[int, Path], stage: int) -> None:
+    body = text(properties(template(production[stage], "signals"), "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    assert not [signal for signal in ("Latency", "Traffic", "Errors", "Saturation") if signal not in body]
+
+
+def test_the_budget_tells_before_it_is_spent(production: dict[int, Path]) -> None:
+    budget = only(template(production[3], "signals"), "AWS::Budgets::Budget")["Properties"]
+    assert len(budget["NotificationsWithSubscribers"]) == 2
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stack_output_and_alarm_says_what_it_is(production: dict[int, Path], stage: int) -> None:
+    alarms = 0
+    for role in ROLES:
+        read = template(production[stage], role)
+        assert read["Description"]
+        for name, output in read.get("Outputs", {}).items():
+            assert output.get("Description"), f"{role}.{name}"
+        for alarm in of_type(read, "AWS::CloudWatch::Alarm").values():
+            alarms += 1
+            assert len(alarm["Properties"]["AlarmDescription"]) > 20
+            assert alarm["Properties"]["AlarmActions"]
+    assert alarms >= 5
+
+
+def _custom_metrics_read(assembly: Path) -> set[tuple[str, str]]:
+    """(namespace, name) of every metric outside AWS's own namespaces in alarms and dashboards."""
+    found = set()
+    for role in ROLES:
+        read = template(assembly, role)
+        for alarm in of_type(read, "AWS::CloudWatch::Alarm").values():
+            metrics = [alarm["Properties"], *(m["MetricStat"]["Metric"] for m in alarm["Properties"].get("Metrics", [])
+                                              if "MetricStat" in m)]
+            found |= {(metric["Namespace"], metric["MetricName"]) for metric in metrics if "Namespace" in metric}
+        for board in of_type(read, "AWS::CloudWatch::Dashboard").values():
+            found |= _metrics_of_board(board["Properties"]["DashboardBody"])
+    return {metric for metric in found if not metric[0].startswith("AWS/")}
+
+
+def _metrics_of_board(body: object) -> set[tuple[str, str]]:
+    pieces = body["Fn::Join"][1] if isinstance(body, dict) else [body]
+    drawn = json.loads("".join(piece if isinstance(piece, str) else "token" for piece in pieces))
+    return {
+        (metric[0], metric[1])
+        for widget in drawn["widgets"]
+        for metric in widget["properties"].get("metrics", [])
+        if isinstance(metric[0], str)
+    }
+
+
+def test_alarms_and_dashboards_read_only_custom_metrics_from_the_one_list(production: dict[int, Path]) -> None:
+    read = set().union(*(_custom_metrics_read(production[stage]) for stage in STAGES))
+    assert read
+    assert read == {(metric.namespace, metric.name) for metric in CUSTOM_METRICS}
+
+
+def test_a_renamed_environment_shares_no_physical_name(
+    load_production: Callable[[int], Environment], synth: Synth
+) -> None:
+    """Two environments side by side in one account: everything that has a fixed name differs."""
+    names = ("Name", "GroupName", "ParameterName", "UserId", "UserName", "UserGroupId", "BackupVaultName",
+             "BackupPlanName", "LogGroupName", "BudgetName", "RoleName", "FunctionName", "QueueName", "TopicName",
+             "BucketName", "TableName", "LaunchTemplateName", "SecretName", "DeliveryStreamName")
+
+    def physical(environment: Environment) -> set[tuple[str, str]]:
+        found = set()
+        for role in ROLES:
+            for resource in template(synth(environment), role).get("Resources", {}).values():
+                for name in names:
+                    value = resource.get("Properties", {}).get(name)
+                    if isinstance(value, str):
+                        found.add((resource["Type"], value))
+        return found
+
+    one = load_production(5)
+    other = replace(one, name="trial", domain="trial.shop.example.com")
+    first, second = physical(one), physical(other)
+    assert len(first) == len(second) > 15
+    assert {kind for kind, name in first & second} == set() or first & second <= {
+        ("AWS::SSM::Association", "AWS-RunPatchBaseline")
+    }

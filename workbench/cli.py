@@ -1,0 +1,182 @@
+"""The `blueprint` command: arguments, exit codes, and nothing else. Each command imports only what it needs.
+
+Exit codes: 0 done, 1 a check did not hold, 2 the request or the environment file is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+FAILED = 1
+WRONG = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blueprint", description="Five ways to run a web app on AWS, as code.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    stages = commands.add_parser(
+        "stages", help="what the stages are", description="All stages side by side, or one of them in full."
+    )
+    stages.add_argument("stage", nargs="?", help="number or name of one stage")
+    form = stages.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for machines")
+    form.add_argument("--markdown", action="store_true", help="for documents")
+    stages.set_defaults(run=_stages)
+
+    synth = commands.add_parser(
+        "synth",
+        help="write the templates of all stages",
+        description="Write the templates of an environment at every stage, each stage to an assembly of its own.",
+    )
+    synth.add_argument("environment", nargs="?", default="sandbox", help="a file in environments/ (default: sandbox)")
+    synth.add_argument("--stage", nargs="+", metavar="STAGE", help="only these stages, by number or name")
+    synth.add_argument("--name", help="another name for the environment, so that two can stand side by side")
+    synth.add_argument("--out", type=Path, default=Path("build/assemblies"), help="folder (default: build/assemblies)")
+    synth.add_argument("--strict", action="store_true", help="let CDK validate the templates as well; slower")
+    synth.add_argument("--json", action="store_true", help="for machines")
+    synth.set_defaults(run=_synth)
+
+    schema = commands.add_parser(
+        "schema",
+        help="write the JSON schema of environment files",
+        description="Write environments/environment.schema.json, which editors use to complete and to check.",
+    )
+    schema.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is out of date")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when somebody asks: importing the reader of package metadata takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print("blueprint", version("aws-scaling-blueprints"))
+        except PackageNotFoundError:
+            print("blueprint, not installed")
+        parser.exit()
+
+
+def _complain(message: object) -> int:
+    print(message, file=sys.stderr)
+    return WRONG
+
+
+def _unknown_stage(wanted: str) -> str:
+    from difflib import get_close_matches
+
+    from blueprint.stages import STAGES
+
+    close = get_close_matches(wanted, [stage.name for stage in STAGES], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(f"{stage.number} {stage.name}" for stage in STAGES)
+    return f"There is no stage {wanted!r}{hint}\nThe stages are: {known}"
+
+
+def _stages(options: argparse.Namespace) -> int:
+    from blueprint.stages import STAGES, find
+    from workbench.report import stages as report
+    from workbench.report.text import terminal_width
+
+    if options.stage is None:
+        chosen = list(STAGES)
+    else:
+        try:
+            chosen = [find(options.stage)]
+        except KeyError:
+            return _complain(_unknown_stage(options.stage))
+    if options.json:
+        data = [report.as_data(stage) for stage in chosen]
+        print(json.dumps(data if options.stage is None else data[0], indent=2))
+    elif options.markdown:
+        print(report.markdown(chosen))
+    elif options.stage is None:
+        print(report.matrix(chosen, width=terminal_width()))
+    else:
+        before = next((stage for stage in STAGES if stage.number == chosen[0].number - 1), None)
+        print(report.detail(chosen[0], before, width=terminal_width()))
+    return 0
+
+
+def _synth(options: argparse.Namespace) -> int:
+    import time
+
+    from blueprint.environment import BadEnvironment, load
+    from blueprint.stages import STAGES, find
+    from workbench import synth
+    from workbench.report import stages as report
+    from workbench.report.text import terminal_width
+
+    try:
+        wanted = {find(stage).number for stage in options.stage or [stage.number for stage in STAGES]}
+    except KeyError as unknown:
+        return _complain(_unknown_stage(unknown.args[0]))
+    chosen = [stage for stage in STAGES if stage.number in wanted]
+    counts: dict[int, dict[str, int]] = {}
+    where: dict[int, Path] = {}
+    for stage in chosen:
+        started = time.monotonic()
+        try:
+            environment = load(options.environment, stage=str(stage.number), name=options.name)
+            outdir = options.out / (options.name or Path(options.environment).stem) / f"stage-{stage.number}"
+            where[stage.number] = synth.synth(environment, outdir, strict=options.strict)
+        except (BadEnvironment, synth.NotAnAssembly) as problem:
+            return _complain(problem)
+        except synth.Invalid as problem:
+            _complain(f"stage {stage.number}: {problem}")
+            return FAILED
+        counts[stage.number] = synth.resources(outdir)
+        took = time.monotonic() - started
+        print(f"stage {stage.number} {stage.name:<17} {outdir}  {took:.1f} s", file=sys.stderr, flush=True)
+    if options.json:
+        print(
+            json.dumps(
+                [
+                    {"stage": number, "assembly": str(where[number]), "resources": stacks}
+                    for number, stacks in counts.items()
+                ],
+                indent=2,
+            )
+        )
+        return 0
+    used = {number: [count for count in stacks.values() if count] for number, stacks in counts.items()}
+    sizes = [f"{sum(counted)} in {len(counted)} stacks" for counted in used.values()]
+    print(report.matrix(chosen, width=terminal_width(), more={"resources": sizes}))
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from blueprint.environment import schema
+    from workbench.synth import ROOT
+
+    path = ROOT / "environments" / "environment.schema.json"
+    text = json.dumps(schema(), indent=2) + "\n"
+    if not options.check:
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        print(f"{path} is out of date; write it again: blueprint schema", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
