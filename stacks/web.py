@@ -95,6 +95,7 @@ class WebStack(BlueprintStack):
             spec=spec,
             environment_name=environment.name,
             vpc=self._network.vpc,
+            subnet=self._network.vpc.public_subnets[0],  # the zone that the data volume is in
             security_groups=(tiers.edge, tiers.app),
             role=self.role,
             image=_image(environment),

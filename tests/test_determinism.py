@@ -14,6 +14,9 @@ from workbench.synth import ROOT, synth
 
 CDK = ROOT / ".venv" / "bin" / "cdk"
 
+# Unpacked packages of CDK, kept in the home folder unless this says otherwise; unpacking them again takes seconds.
+PACKAGES = {"JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache")}
+
 # One process differs from the other in everything that must not matter.
 HERE = {"TZ": "UTC", "PYTHONHASHSEED": "1", "LANG": "C.UTF-8"}
 ELSEWHERE = {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4242", "LANG": "C", "USER": "somebody-else"}
@@ -31,6 +34,7 @@ def written(assembly: Path) -> dict[str, bytes]:
 
 
 def run_app(outdir: Path, home: Path, stage: int, differing: dict[str, str], cwd: Path) -> dict[str, bytes]:
+    """Synthesise in a process of its own."""
     home.mkdir()
     script = (
         "import sys; from pathlib import Path; from blueprint.environment import load;"
@@ -40,7 +44,7 @@ def run_app(outdir: Path, home: Path, stage: int, differing: dict[str, str], cwd
     subprocess.run(
         [sys.executable, "-c", script, str(stage), str(outdir)],
         cwd=cwd,
-        env=os.environ | {"HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'constructs'}"} | differing,
+        env=os.environ | PACKAGES | {"HOME": str(home)} | differing,
         check=True,
     )
     return written(outdir)

@@ -57,6 +57,9 @@ class Database(Construct):
         monitoring = self._monitoring_role()
         subnet_group = rds.SubnetGroup(self, "Subnets", description="Isolated subnets", vpc=vpc, vpc_subnets=subnets)
         size = ec2.InstanceType(spec.instance_type)
+        # Not RDS's own managed password: an instance that has one cannot have read replicas.
+        self.secret = rds.DatabaseSecret(self, "MasterSecret", username="shop_admin", encryption_key=key)
+        keep(self.secret, protection)
         self.primary = rds.DatabaseInstance(
             self,
             "Primary",
@@ -69,8 +72,7 @@ class Database(Construct):
             port=DATABASE_PORT,
             multi_az=spec.multi_az,
             database_name=DATABASE_NAME,
-            # Not RDS's managed password: an instance that has one cannot have read replicas.
-            credentials=rds.Credentials.from_generated_secret("shop_admin", encryption_key=key),
+            credentials=rds.Credentials.from_secret(self.secret),
             iam_authentication=True,
             storage_encrypted=True,
             storage_encryption_key=key,
@@ -92,9 +94,6 @@ class Database(Construct):
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
         )
         keep(self.primary, protection, snapshot=True)
-        assert self.primary.secret is not None
-        self.secret = self.primary.secret
-        keep(self.secret, protection)
         # A replica inherits encryption, storage and the master user; it is a copy, so nothing protects or keeps it.
         self.replicas = [
             rds.DatabaseInstanceReadReplica(
@@ -134,8 +133,9 @@ class Database(Construct):
                 "RDS2",
                 "RDS3",
                 "RDS10",
-                because="A read replica inherits the primary's encryption, is itself the second copy, and must be "
-                "removable when a stage no longer has it.",
+                "RDS11",
+                because="A read replica inherits the primary's encryption, is itself the second copy, must be removable "
+                "when a stage no longer has it, and does have another port: the rule looks for an engine beside it.",
             )
         self.lags = [
             cloudwatch.Metric(

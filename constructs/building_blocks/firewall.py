@@ -22,15 +22,26 @@ RULE_GROUPS = {
     "SqlInjection": "AWSManagedRulesSQLiRuleSet",
     "Common": "AWSManagedRulesCommonRuleSet",
 }
-# Counted instead of blocked: it stops every body above 8 KiB, and a product's picture is bigger than that.
-ONLY_COUNTED = {"Common": ("SizeRestrictions_BODY",)}
+# Counted instead of blocked: it stops every body above 8 KiB, and the picture of a product is bigger than that.
+ONLY_COUNTED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 # Whoever reads these could go on as the visitor.
 SECRET_HEADERS = ("authorization", "cookie")
+# At 10,000 requests a second a log of all would cost more than the shop; what a rule noticed is enough to judge it.
+LOGGED = {
+    "DefaultBehavior": "DROP",
+    "Filters": [
+        {
+            "Behavior": "KEEP",
+            "Requirement": "MEETS_ANY",
+            "Conditions": [{"ActionCondition": {"Action": action}} for action in ("BLOCK", "COUNT")],
+        }
+    ],
+}
 FIVE_MINUTES = 300
 
 
 class Firewall(Construct):
-    """A web ACL of AWS's managed rules; with a limit, one address sends so many requests in five minutes and no more."""
+    """A web ACL of AWS's managed rules; with a limit, one address gets so many requests in five minutes and no more."""
 
     def __init__(
         self,
@@ -46,19 +57,125 @@ class Firewall(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._stack = cdk.Stack.of(self)
-        self._at_the_edge = scope_name == "CLOUDFRONT"
-        self._name = f"{environment_name}-{'edge' if self._at_the_edge else 'front'}"
-        rules = [self._managed(name, group) for name, group in RULE_GROUPS.items()]
+        self._regional = scope_name == "REGIONAL"
+        self._name = f"{environment_name}-{'front' if self._regional else 'edge'}"
+        rules = [_managed(name, group, priority=number) for number, (name, group) in enumerate(RULE_GROUPS.items(), 1)]
         if requests_per_five_minutes is not None:
-            rules.insert(0, self._limit(requests_per_five_minutes))
-        for priority, rule in enumerate(rules):
-            rule["priority"] = priority
+            rules.insert(0, _limit(requests_per_five_minutes, priority=0))
+        protected = waf.CfnWebACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=list(SECRET_HEADERS))
         self.acl = waf.CfnWebACL(
             self,
             "Acl",
             scope=scope_name,
             description="Turns away attacks and floods",
             default_action=waf.CfnWebACL.DefaultActionProperty(allow=waf.CfnWebACL.AllowActionProperty()),
-            rules=[waf.CfnWebACL.RuleProperty(**rule) for rule in rules],
-            visibility_config=self._watched(self._name),
+            rules=rules,
+            visibility_config=_seen_as(self._name),
+            # Here and not among the logging's redacted fields, which leave the sampled requests as they were.
+            data_protection_config=waf.CfnWebACL.DataProtectionConfigProperty(
+                data_protections=[waf.CfnWebACL.DataProtectProperty(action="SUBSTITUTION", field=protected)]
+            ),
         )
+        self._log(key, protection)
+        if alerts is not None:
+            self._alarm(alerts)
+
+    @property
+    def arn(self) -> str:
+        """What a distribution or an association names."""
+        return self.acl.attr_arn
+
+    def _log(self, key: kms.IKey | None, protection: Protection) -> None:
+        # AWS demands the name. So the group goes with the firewall: one that stays would block the next of its name.
+        group = logs.CfnLogGroup(
+            self,
+            "Log",
+            log_group_name=f"aws-waf-logs-{self._name}",
+            kms_key_id=key.key_arn if key is not None else None,
+            retention_in_days=protection.log_days,
+        )
+        waf.CfnLoggingConfiguration(
+            self,
+            "Logging",
+            resource_arn=self.acl.attr_arn,
+            # Without the `:*` that the group's own ARN ends in, which this service does not take.
+            log_destination_configs=[
+                self._stack.format_arn(
+                    service="logs",
+                    resource="log-group",
+                    resource_name=group.ref,
+                    arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+                )
+            ],
+            logging_filter=LOGGED,
+        )
+
+    def _alarm(self, alerts: sns.ITopic) -> None:
+        region = {"Region": self._stack.region} if self._regional else {}
+        alarm(
+            self,
+            "TurnedAway",
+            metric=cloudwatch.Metric(
+                namespace="AWS/WAFV2",
+                metric_name="BlockedRequests",
+                dimensions_map={"WebACL": self._name, "Rule": "ALL", **region},
+                statistic="Sum",
+                period=cdk.Duration.minutes(1),
+            ),
+            # A scanner passing by makes some hundred requests and is gone.
+            threshold=500,
+            minutes=10,
+            meaning="Many requests are turned away for ten minutes: an attack, or a rule that stops honest visitors",
+            alerts=alerts,
+        )
+
+
+def _managed(name: str, group: str, *, priority: int) -> waf.CfnWebACL.RuleProperty:
+    return waf.CfnWebACL.RuleProperty(
+        name=name,
+        priority=priority,
+        statement=waf.CfnWebACL.StatementProperty(
+            managed_rule_group_statement=waf.CfnWebACL.ManagedRuleGroupStatementProperty(
+                vendor_name="AWS",
+                name=group,
+                rule_action_overrides=[
+                    waf.CfnWebACL.RuleActionOverrideProperty(
+                        name=counted, action_to_use=waf.CfnWebACL.RuleActionProperty(count={})
+                    )
+                    for counted in ONLY_COUNTED.get(group, ())
+                ],
+            )
+        ),
+        override_action=waf.CfnWebACL.OverrideActionProperty(none={}),
+        visibility_config=_seen_as(name),
+    )
+
+
+def _limit(requests: int, *, priority: int) -> waf.CfnWebACL.RuleProperty:
+    return waf.CfnWebACL.RuleProperty(
+        name="VisitorLimit",
+        priority=priority,
+        statement=waf.CfnWebACL.StatementProperty(
+            rate_based_statement=waf.CfnWebACL.RateBasedStatementProperty(
+                aggregate_key_type="IP", limit=requests, evaluation_window_sec=FIVE_MINUTES
+            )
+        ),
+        # The same answer as the shop's own limits give, so that a client needs to know one.
+        action=waf.CfnWebACL.RuleActionProperty(
+            block=waf.CfnWebACL.BlockActionProperty(
+                custom_response=waf.CfnWebACL.CustomResponseProperty(
+                    response_code=429,
+                    response_headers=[
+                        waf.CfnWebACL.CustomHTTPHeaderProperty(name="Retry-After", value=str(FIVE_MINUTES))
+                    ],
+                )
+            )
+        ),
+        visibility_config=_seen_as("VisitorLimit"),
+    )
+
+
+def _seen_as(name: str) -> waf.CfnWebACL.VisibilityConfigProperty:
+    return waf.CfnWebACL.VisibilityConfigProperty(
+        metric_name=name, cloud_watch_metrics_enabled=True, sampled_requests_enabled=True
+    )

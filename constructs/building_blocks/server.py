@@ -15,7 +15,6 @@ from blueprint.metrics import DISK_USED, ERRORS, LATENCY
 from blueprint.parts import Protection, SingleServer
 from building_blocks.alerts import alarm, custom_metric
 from building_blocks.keeping import keep
-from building_blocks.network import PUBLIC
 
 
 class Server(Construct):
@@ -29,6 +28,7 @@ class Server(Construct):
         spec: SingleServer,
         environment_name: str,
         vpc: ec2.IVpc,
+        subnet: ec2.ISubnet,
         security_groups: tuple[ec2.ISecurityGroup, ec2.ISecurityGroup],
         role: iam.IRole,
         image: ec2.IMachineImage,
@@ -44,8 +44,7 @@ class Server(Construct):
             self,
             "Host",
             vpc=vpc,
-            vpc_subnets=ec2.SubnetSelection(subnets=[vpc.select_subnets(
-                subnet_group_name=PUBLIC.subnet_group_name).subnets[0]]),
+            vpc_subnets=ec2.SubnetSelection(subnets=[subnet]),
             security_group=outer,
             role=role,
             instance_type=ec2.InstanceType(spec.instance_type),

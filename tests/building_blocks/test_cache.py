@@ -8,11 +8,11 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from building_blocks.cache import Cache
-from building_blocks.tiers import CACHE_PORT
 
 from blueprint import parts
 from blueprint.parts import Protection
+from building_blocks.cache import Cache
+from building_blocks.tiers import CACHE_PORT
 from tests.building_blocks.alone import CAREFUL, CARELESS, ForeignApp, Template, only, resources, synth_alone
 
 SPEC = parts.Cache(node_type="cache.t4g.medium", shards=3, replicas_per_shard=1)
@@ -111,9 +111,11 @@ def test_a_role_may_connect_as_that_user_to_that_cluster_only(template: Template
     [statement] = only(template, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     assert statement["Action"] == "elasticache:Connect"
     [cluster] = resources(template, GROUP)
-    arns = [arn["Fn::Join"][1] for arn in statement["Resource"]]
-    assert arns[0][-2:] == [":elasticache:eu-west-1:111111111111:replicationgroup:", {"Ref": cluster}]
-    assert arns[1][-1] == ":elasticache:eu-west-1:111111111111:user:trial-app"
+    service = "arn:aws:elasticache:eu-west-1:111111111111"
+    assert statement["Resource"] == [
+        f"{service}:user:trial-app",
+        {"Fn::Join": ["", [f"{service}:replicationgroup:", {"Ref": cluster}]]},
+    ]
 
 
 def test_the_least_recently_used_key_makes_room(template: Template) -> None:

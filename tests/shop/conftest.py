@@ -19,12 +19,12 @@ import pytest
 SERVER = Path(__file__).parents[2] / "shop" / "server.py"
 # Answers as psql does, and notes how it was asked. Whoever tests wants other behaviour writes another one.
 PSQL = """#!/bin/bash
-env | grep ^PG | sort >"$NOTES/psql"
+env | grep ^PG | sort >"$NOTES/psql-environment"
 printf '%s\\n' "$@" >"$NOTES/psql-arguments"
 printf '2026-01-01 00:00:00+00\\tPostgreSQL 17.6\\n'
 """
 AWS = """#!/bin/bash
-echo "$*" >>"$NOTES/aws"
+echo "$*" >>"$NOTES/aws-arguments"
 echo signed-token
 """
 

@@ -16,10 +16,13 @@ import pytest
 SHOP = Path(__file__).parents[2] / "shop"
 HOST = SHOP / "host"
 STUB = Path(__file__).parent / "stubs" / "stub"
+# fmt: off
 STUBBED = (
-    "amazon-cloudwatch-agent-ctl aws blkid certbot cfn-signal chown curl dnf id initdb mkfs.xfs mount mountpoint "
-    "openssl pg_isready pip psql python3.13 rpm runuser sleep systemctl unzip useradd"
-).split()
+    "amazon-cloudwatch-agent-ctl", "aws", "blkid", "certbot", "cfn-signal", "chown", "curl", "dnf",
+    "id", "initdb", "mkfs.xfs", "mount", "mountpoint", "openssl", "pg_isready", "pip", "psql",
+    "python3.13", "rpm", "runuser", "sleep", "systemctl", "unzip", "useradd",
+)
+# fmt: on
 # What a run may do to a host on which there is nothing to do.
 ONLY_LOOKING = re.compile(
     r"rpm -q |id -u |aws ssm get-|aws ec2 describe-|curl |blkid |mountpoint -q |systemctl is-|sleep |"

@@ -44,7 +44,7 @@ def test_a_page_is_one_real_query(start_shop: Start, path: str) -> None:
 def test_the_database_on_the_host_is_asked_with_tls_and_its_password(start_shop: Start) -> None:
     shop = start_shop(**ON_HOST)
     shop.get("/")
-    assert shop.note("psql").splitlines() == [
+    assert shop.note("psql-environment").splitlines() == [
         "PGCONNECT_TIMEOUT=2",
         "PGDATABASE=shop",
         "PGHOST=10.20.0.7",
@@ -60,9 +60,9 @@ def test_the_managed_database_is_asked_with_a_token_that_is_kept(start_shop: Sta
     shop = start_shop(**MANAGED)
     for _ in range(3):
         assert shop.get("/")[0] == 200
-    asked = shop.note("psql").splitlines()
+    asked = shop.note("psql-environment").splitlines()
     assert {"PGHOST=db.example.internal", "PGPORT=5433", "PGPASSWORD=signed-token"} <= set(asked)
-    assert shop.note("aws").splitlines() == [
+    assert shop.note("aws-arguments").splitlines() == [
         "rds generate-db-auth-token --hostname db.example.internal --port 5433 --username shop_app"
     ]
 
@@ -70,7 +70,7 @@ def test_the_managed_database_is_asked_with_a_token_that_is_kept(start_shop: Sta
 def test_the_kind_of_login_can_be_said(start_shop: Start) -> None:
     shop = start_shop(**MANAGED, DATABASE_AUTH="password", DATABASE_PASSWORD="plain")
     shop.get("/")
-    assert "PGPASSWORD=plain" in shop.note("psql").splitlines()
+    assert "PGPASSWORD=plain" in shop.note("psql-environment").splitlines()
 
 
 @pytest.mark.parametrize(
