@@ -391,8 +391,9 @@ def _contradictions(written: EnvironmentFile, stage: Stage) -> Iterator[Problem]
     for part, given in _given(written.sizes).items():
         if getattr(stage, part) is None:
             first = next(other for other in stages.STAGES if getattr(other, part) is not None)
-            what = f"{', '.join(given)} without a {part}: stage {stage.number} ({stage.name}) has none"
-            fix = f"remove it; the first stage with a {part} is {first.number} ({first.name})"
+            named = part if part.endswith("s") else f"a {part}"
+            what = f"{', '.join(given)} without {named}: stage {stage.number} ({stage.name}) has none"
+            fix = f"remove it; the first stage with {named} is {first.number} ({first.name})"
             setting, value = next(iter(given.items()))
             yield Problem(("sizes", part, setting), what, shown(value), fix)
 
@@ -427,7 +428,7 @@ def _unfit_doors(written: EnvironmentFile) -> Iterator[Problem]:
         yield Problem(("open_to", number), "names a range twice, which EC2 refuses", found, "remove one of the two")
     if written.domain is not None:
         return
-    if not written.open_to:
+    if not written.open_to and written.profile == "sandbox":
         fix = 'add open_to = ["<your address>/32"] (curl https://checkip.amazonaws.com prints it), or a domain'
         yield Problem(("open_to",), "is missing, and a site without a domain has no TLS", "nothing", fix)
     for number, door in enumerate(written.open_to):
@@ -462,7 +463,7 @@ def _repeated(values: list[str]) -> Iterator[tuple[int, int]]:
 # --- What pydantic found, in our words --------------------------------------------------------------------------------
 
 _WRONG_TYPES = {
-    "string_type": ("must be text", "put it in double quotes"),
+    "string_type": ("must be text", "write one text in double quotes"),
     "int_type": ("must be a whole number", "write digits alone: no quotes, no decimals"),
     "bool_type": ("must be true or false", "write it in lower case and without quotes"),
     "list_type": ("must be a list", 'write it in square brackets: ["...", "..."]'),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from contextlib import suppress
 
 Path = tuple[str | int, ...]
 """Keys from the outside in; a number is a place in a list, counted from 0."""
 
+_DEEPEST = 16  # names in one dotted key; where a deeper one begins is enough, and a hostile file stays cheap to read
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_END_OF_LINE = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _QUOTED_KEY = re.compile(r'"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'")
 # A multi-line string may end in up to two quotes of its own before the three that close it.
@@ -58,14 +61,15 @@ class _Scan:
                 tables = (*self._inside(tuple(outer)), name)
                 self._last_item[tables] = self._last_item.get(tables, -1) + 1
                 table = (*tables, self._last_item[tables])
-                self._expect("]]")
                 self.found.append((table, line))
+                self._expect("]]")
             elif self._take("["):
                 table = self._inside(self._key())
-                self._expect("]")
                 self.found.append((table, line))
+                self._expect("]")
             else:
                 self._setting(table)
+            self._match(_END_OF_LINE)
             self._skip_blank()
 
     def _setting(self, table: Path) -> None:
@@ -78,23 +82,27 @@ class _Scan:
     def _value(self, path: Path) -> None:
         self._skip_blank()
         if self._take("["):
-            number = 0
-            while not self._ends("]"):
+            for number in self._items("]"):
                 self.found.append(((*path, number), self._here()))
                 self._value((*path, number))
-                number += 1
         elif self._take("{"):
-            while not self._ends("}"):
+            for _ in self._items("}"):
                 self._setting(path)
         else:
             self._match(_STRING, _OTHER_VALUE)
 
-    def _ends(self, closing: str) -> bool:
-        """Past blanks and a comma: is this the end of the list or table?"""
+    def _items(self, closing: str) -> Iterator[int]:
+        """The start of each item, until the bracket that closes the list or table."""
         self._skip_blank()
-        if self._take(","):
+        number = 0
+        while not self._take(closing):
+            yield number
             self._skip_blank()
-        return self._take(closing)
+            if not self._take(","):
+                self._expect(closing)
+                return
+            self._skip_blank()
+            number += 1
 
     def _key(self) -> Path:
         parts = []
@@ -104,7 +112,7 @@ class _Scan:
             parts.append(part if _BARE_KEY.fullmatch(part) else str(tomllib.loads(f"key = {part}")["key"]))
             self._skip_blank()
             if not self._take("."):
-                return tuple(parts)
+                return tuple(parts[:_DEEPEST])
 
     def _inside(self, key: Path) -> Path:
         path: Path = ()

@@ -66,8 +66,8 @@ def shown(value: object) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**20 else "a number of more than 20 digits"
     if isinstance(value, str):
-        text = printable(value[:61])
-        return f'"{text}"' if len(text) <= 60 else f'"{text[:60]}..."'
+        text, quote = printable(value[:61]), "'" if '"' in value[:61] else '"'
+        return quote + (text if len(text) <= 60 else f"{text[:60]}...") + quote
     if isinstance(value, list):
         items = ", ".join("[...]" if isinstance(item, list) else shown(item) for item in value[:4])
         return f"[{items}{', ...' if len(value) > 4 else ''}]"

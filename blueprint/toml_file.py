@@ -13,7 +13,7 @@ from blueprint.locate import Path as KeyPath
 from blueprint.locate import keys, locate
 from blueprint.mistakes import BadEnvironment, did_you_mean, dotted, printable, shown
 
-_LARGEST_FILE = 1024 * 1024  # a hundred times any real one: whoever exceeds it gave the wrong file
+_LARGEST_FILE = 64 * 1024  # ten times any real one; tomllib takes quadratic time on hostile ones
 _MARKS = {
     b"\xef\xbb\xbf": "begins with a byte order mark",
     b"\xff\xfe": "is in UTF-16",
@@ -25,7 +25,7 @@ _SYNTAX_FIXES: tuple[tuple[str | tuple[str, ...], str], ...] = (
     ("Invalid value", "put text in double quotes, numbers in none, and write true or false in lower case"),
     ("Expected '='", "write it as key = value, and text in double quotes"),
     (("Unclosed", "Unterminated", "Illegal character '\\n'"), "close the quote or bracket"),
-    ("Unescaped '\\\\'", "write each backslash twice, or put the text in single quotes"),
+    ("Unescaped", "write each backslash twice, or put the text in single quotes"),
     (_DUPLICATE, "keep one of the two"),
     ("", "write it as key = value, one a line; https://toml.io shows the format"),
 )
@@ -84,7 +84,9 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except ValueError:  # Python converts no number beyond some thousand digits
         digits = re.search(r"[0-9_]{4000}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 1
-        raise BadEnvironment(f"{name}:{line}: is too long, found thousands of digits; write a small number") from None
+        about = next((f"{dotted(key)}: " for key, at in keys(text) if at == line), "")
+        what = "is too long, found thousands of digits; write a small number"
+        raise BadEnvironment(f"{name}:{line}: {about}{what}") from None
     if not given:
         raise BadEnvironment(f"{name}: is empty, found no settings; begin with a copy of environments/sandbox.toml")
     return given, locate(text)

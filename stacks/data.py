@@ -16,6 +16,7 @@ from building_blocks.files import Files
 from building_blocks.network import DATA
 from building_blocks.published import publish
 from building_blocks.rotation import MasterSecretRotation
+from building_blocks.tiers import CACHE_PORT
 from stacks.base import BlueprintStack
 from stacks.network import NetworkStack
 
@@ -42,8 +43,12 @@ class DataStack(BlueprintStack):
         logs = self.borrow_logs(network.logs)
         self.files = Files(self, "Files", key=self._key, logs=logs, protection=protection).bucket
         self.files_arn = self.lend("FilesArn", self.files.bucket_arn, description="The files bucket, for rights on it")
+        self.files_name = self.lend("FilesName", self.files.bucket_name, description="The files bucket, for its users")
         self._publish("FilesBucket", "files/bucket", self.files.bucket_name, "The bucket for uploads and documents")
-        Backups(self, "Backups", name=environment.name, key=self._key, protection=protection)
+        self._backups = Backups(
+            self, "Backups", name=environment.name, key=self._key, protection=protection, alerts=network.alerts
+        )
+        self._backups.include(self.files)
         if stage.server is not None:
             self._volume(stage.server.data_volume_gib)
         self.database_ids: list[str] = []
@@ -52,7 +57,7 @@ class DataStack(BlueprintStack):
         self.cache = self._cache()
 
     def _volume(self, gib: int) -> None:
-        DataVolume(
+        volume = DataVolume(
             self,
             "DataVolume",
             environment_name=self._environment.name,
@@ -60,7 +65,8 @@ class DataStack(BlueprintStack):
             availability_zone=self.availability_zones[0],
             key=self._key,
             protection=self._protection,
-        )
+        ).volume
+        self._backups.include(volume)
 
     def _database(self) -> Database | None:
         spec = self._environment.stage.database
@@ -76,6 +82,7 @@ class DataStack(BlueprintStack):
             protection=self._protection,
             alerts=self._network.alerts,
         )
+        self._backups.include(database.primary)
         MasterSecretRotation(
             self,
             "Rotation",
@@ -121,10 +128,12 @@ class DataStack(BlueprintStack):
             alerts=self._network.alerts,
         )
         self.cache_arns = [
-            self.lend(f"Cache{name}Arn", arn, description="The cache, for the right to log in")
-            for name, arn in cache.connect_arns.items()
+            self.lend(name, arn, description="The cache, for the right to log in")
+            for name, arn in zip(("CacheArn", "CacheUserArn"), cache.connect_arns, strict=True)
         ]
         self._publish("CacheEndpoint", "cache/endpoint", cache.endpoint, "Where the cache cluster is found")
+        self._publish("CachePort", "cache/port", str(CACHE_PORT), "Its port")
+        self._publish("CacheName", "cache/name", cache.cluster_name, "The name that login tokens are signed for")
         self._publish("CacheUser", "cache/user", cache.user_name, "The cache user that hosts sign tokens for")
         return cache
 

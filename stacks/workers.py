@@ -108,7 +108,6 @@ class WorkersStack(BlueprintStack):
             domain=self._environment.domain,
             hosted_zone_id=self._environment.hosted_zone_id,
             address=self._environment.alarm_email,
-            protection=self._protection,
             alerts=self._network.alerts,
         )
         analytics = Analytics(
@@ -117,11 +116,18 @@ class WorkersStack(BlueprintStack):
         state = StateTable(self, "State", key=self._key, protection=self._protection).table
         files = self._data.files_arn
 
-        workers["confirmation_email"].may(["ses:SendEmail"], mail.sending_arns)
+        sender = workers["confirmation_email"]
+        sender.may(["ses:SendEmail"], mail.sending_arns)
+        if mail.sender is not None and mail.rules_name is not None:
+            sender.configure("SENDER", mail.sender)
+            sender.configure("MAIL_RULES", mail.rules_name)
         workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
         workers["image_resize"].may(["s3:GetObject"], [f"{files}/images/*"])
         workers["image_resize"].may(["s3:PutObject"], [f"{files}/thumbnails/*"])
         workers["analytics"].may(["firehose:PutRecord", "firehose:PutRecordBatch"], [analytics.stream_arn])
+        workers["analytics"].configure("STREAM", analytics.stream_name)
+        for job in ("invoice", "image_resize"):
+            workers[job].configure("FILES_BUCKET", self._data.files_name)
         for worker in workers.values():
             worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])
             worker.configure("STATE_TABLE", state.table_name)

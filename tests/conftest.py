@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blueprint.environment import Environment, load
 from blueprint.stages import STAGES
 from workbench.synth import ROOT, prepare, synth
 
@@ -39,8 +41,6 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
 
     def of(profile: str) -> dict[int, Path]:
         if profile not in made:
-            from blueprint.environment import load
-
             folder = tmp_path_factory.mktemp(profile)
             made[profile] = {
                 stage.number: synth(load(profile, stage=str(stage.number)), folder / str(stage.number), bundle=False)
@@ -49,6 +49,19 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
         return made[profile]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def load_production() -> Callable[[int], Environment]:
+    """The production environment at a stage, for a test to change."""
+    return lambda stage: load("production", stage=str(stage))
+
+
+@pytest.fixture(name="synth")
+def synthesise(tmp_path: Path) -> Callable[[Environment], Path]:
+    """Assemblies of environments that only one test needs."""
+    made = count()
+    return lambda environment: synth(environment, tmp_path / f"assembly-{next(made)}", bundle=False)
 
 
 @pytest.fixture(scope="session")

@@ -84,9 +84,7 @@ def dump(template: Mapping[str, Any]) -> str:
     for section in ("Resources", "Outputs"):
         if section in ordered:
             ordered[section] = {key: _ordered(item) for key, item in sorted(ordered[section].items())}
-    text: str = yaml.dump(
-        _shorten(ordered), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
-    )
+    text: str = yaml.dump(_shorten(ordered), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
     return text
 
 

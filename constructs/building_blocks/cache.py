@@ -167,7 +167,7 @@ class Cache(Construct):
     def _metric(self, name: str, statistic: str, shards: Iterable[int]) -> cloudwatch.IMetric:
         # ElastiCache reports node by node, and names the nodes of a cluster by shard and number.
         nodes = {
-            f"shard{shard}node{node}": cloudwatch.Metric(
+            f"{name[0].lower()}{name[1:]}OfShard{shard}Node{node}": cloudwatch.Metric(
                 namespace="AWS/ElastiCache",
                 metric_name=name,
                 dimensions_map={"CacheClusterId": f"{self.group.ref}-{shard:04}-{node:03}"},

@@ -64,6 +64,8 @@ class HostRole(Construct):
         self._may(
             ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], [self._parameters("*")]
         )
+        # Each host offers the pointer to the active database once, and never overwrites it.
+        self._may(["ssm:PutParameter"], [self._parameters("database/active")])
         self._may(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
         acknowledge(
             self.role,
@@ -78,7 +80,7 @@ class HostRole(Construct):
         )
 
     def may_own_its_database(self, *, key: kms.IKey) -> None:
-        """Attach the data volume, and say once which database is the active one."""
+        """Find the data volume and attach it."""
         tagged = {"StringEquals": {f"aws:ResourceTag/{VOLUME_TAG}": self._environment_name}}
         ec2_arn = self._arn("ec2", "volume", "*"), self._arn("ec2", "instance", "*")
         self._may(["ec2:DescribeVolumes", "ec2:DescribeInstances"], ["*"])
@@ -88,7 +90,6 @@ class HostRole(Construct):
             [ec2_arn[1]],
             {"ArnLike": {"ec2:SourceInstanceARN": ec2_arn[1]}},
         )
-        self._may(["ssm:PutParameter"], [self._parameters("database/active")])
         # EC2 asks for a grant in the host's name when an encrypted volume is attached.
         self._may(["kms:CreateGrant"], [key.key_arn], {"Bool": {"kms:GrantIsForAWSResource": "true"}})
         acknowledge(

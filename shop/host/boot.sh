@@ -136,7 +136,7 @@ say_which_database_is_active() { # once in the life of an environment; after tha
 
 write_settings() { # /shop/database/managed/endpoint becomes DATABASE_MANAGED_ENDPOINT, and so for every parameter
   local found text name value listen=0.0.0.0:8080
-  found=$(aws ssm get-parameters-by-path --path "/$SHOP_NAME" --recursive \
+  found=$(aws ssm get-parameters-by-path --path "/$SHOP_NAME/" --recursive \
     --query 'Parameters[].[Name,Value]' --output text) || fail "cannot read the parameters under /$SHOP_NAME"
   text=$(while IFS=$'\t' read -r name value; do
     name=${name#"/$SHOP_NAME/"}

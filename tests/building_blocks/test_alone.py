@@ -28,4 +28,4 @@ def test_a_report_without_nag_is_not_taken_for_a_clean_one() -> None:
 
 
 def test_a_foreign_app_without_a_block_is_clean() -> None:
-    assert set(synth_alone(lambda _stack, _theirs: None)["Resources"]) == {"TheirKey2FDFEB0E"}
+    assert set(synth_alone(lambda _stack, _theirs: None)["Resources"]) == {"TheirKeyEA5ADB29"}

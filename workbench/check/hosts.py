@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprint.parts import Stage
-from workbench.check.reading import Resource, System, dig, items, leaves, number, yes
+from workbench.check.reading import Resource, System, dig, items, leaves, number
 from workbench.check.rights import statements_of
 from workbench.check.rule import Verdicts, Wanted, rule
 
@@ -211,15 +211,13 @@ def _fleet_problems(system: System, group: Resource) -> Iterator[str]:
     if refresh is None:
         yield "does not roll its hosts when the template changes"
         return
-    preferences = {key: value for path, value in leaves(refresh) for key in path[-1:]}
+    preferences = dig(refresh, "Preferences", {})
     if number(preferences.get("MinHealthyPercentage"), -1) != 100:
         yield "lets healthy hosts go during a refresh"
     if not 100 < number(preferences.get("MaxHealthyPercentage")) <= 120:
         yield "does not bound the surplus of a refresh at 120 %"
     if number(preferences.get("BakeTime")) <= 0:
         yield "does not watch new hosts before it goes on"
-    if not yes(preferences.get("AutoRollback")):
-        yield "does not go back by itself"
     if not dig(refresh, "Preferences.AlarmSpecification.Alarms"):
         yield "refreshes without an alarm that could stop it"
 
