@@ -483,7 +483,7 @@ def _explain(error: Mapping[str, Any], lines: dict[KeyPath, int]) -> Problem:
     if kind == "missing":
         return Problem(key, "is missing", "nothing", f"add {key[-1]} = ..., as in environments/sandbox.toml")
     if kind == "extra_forbidden":
-        known = list(TABLES[key[:-1]].model_fields)
+        known = list(TABLES.get(key[:-1], JobSizes).model_fields)  # a job may have a wrong name too
         return Problem(key, "is no setting", found, f"{did_you_mean(key[-1], known)}known here: {', '.join(known)}")
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
@@ -492,7 +492,7 @@ def _explain(error: Mapping[str, Any], lines: dict[KeyPath, int]) -> Problem:
     if kind == "too_long":
         most = context["max_length"]
         return Problem(key, "has too many entries", str(len(error["input"])), f"keep at most {most}")
-    what, fix = _WRONG_TYPES[kind]
+    what, fix = _WRONG_TYPES.get(kind, ("is not accepted", "write it as in environments/sandbox.toml"))
     return Problem(key, what, found, fix)
 
 

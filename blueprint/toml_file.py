@@ -13,7 +13,9 @@ from blueprint.locate import Path as KeyPath
 from blueprint.locate import keys, locate
 from blueprint.mistakes import BadEnvironment, did_you_mean, dotted, printable, shown
 
-_LARGEST_FILE = 64 * 1024  # ten times any real one; tomllib takes quadratic time on hostile ones
+# Ten times any real file or line; beyond, tomllib can be kept busy for minutes.
+_LARGEST_FILE = 64 * 1024
+_LONGEST_LINE = 4096
 _MARKS = {
     b"\xef\xbb\xbf": "begins with a byte order mark",
     b"\xff\xfe": "is in UTF-16",
@@ -75,18 +77,16 @@ def _decode(raw: bytes, name: str) -> str:
 
 def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     """The tables of a text, and the line of each key."""
+    for number, row in enumerate(text.split("\n"), 1):
+        if len(row) > _LONGEST_LINE:
+            about = next((f"{dotted(key)}: " for key, line in keys(text) if line == number), "")
+            raise BadEnvironment(f"{name}:{number}: {about}is too long, found {len(row)} characters; use several lines")
     try:
         given = tomllib.loads(text)
     except RecursionError:
         raise BadEnvironment(f"{name}: is nested too deep, found too many brackets; no setting needs that") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise BadEnvironment(f"{name}:{_explain(str(error), text)}") from None
-    except ValueError:  # Python converts no number beyond some thousand digits
-        digits = re.search(r"[0-9_]{4000}", text)
-        line = text.count("\n", 0, digits.start()) + 1 if digits else 1
-        about = next((f"{dotted(key)}: " for key, at in keys(text) if at == line), "")
-        what = "is too long, found thousands of digits; write a small number"
-        raise BadEnvironment(f"{name}:{line}: {about}{what}") from None
     if not given:
         raise BadEnvironment(f"{name}: is empty, found no settings; begin with a copy of environments/sandbox.toml")
     return given, locate(text)
@@ -94,10 +94,10 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
 
 def _explain(message: str, text: str) -> str:
     """tomllib's message as line, key, what is wrong, what stands there, and what to do."""
-    why, _, place = message.rpartition(" (at ")
-    position = re.fullmatch(r"line (\d+), column (\d+)\)", place)
-    rows = [row.strip() for row in text.replace("\r\n", "\n").split("\n")]
-    line = int(position[1]) if position else max((number for number, row in enumerate(rows, 1) if row), default=1)
+    parts = re.fullmatch(r"(.*?)(?: \(at (?:line (\d+), column (\d+)|end of document)\))?", message, re.DOTALL)
+    why, row, column = parts.groups() if parts else (message, None, None)
+    rows = [written.strip() for written in text.replace("\r\n", "\n").split("\n")]
+    line = int(row) if row else max((number for number, written in enumerate(rows, 1) if written), default=1)
     before = [(key, at) for key, at in keys(text) if at <= line]
     if why.startswith(_DUPLICATE):
         first: dict[KeyPath, int] = {}
@@ -107,9 +107,9 @@ def _explain(message: str, text: str) -> str:
                 return f"{at}: {dotted(key)}: {what}, found {shown(rows[at - 1])}; remove one of the two"
             first[key] = at
     what = "is both a value and a table" if why.startswith(_DUPLICATE) else f"is not TOML: {printable(why)[:120]}"
-    if position and not why.startswith(_DUPLICATE):
-        what += f" at column {position[2]}"
+    if column and not why.startswith(_DUPLICATE):
+        what += f" at column {column}"
     fix = next(fix for start, fix in _SYNTAX_FIXES if why.startswith(start))
-    anywhere = position is None or why.startswith(_OPEN_ENDED)
+    anywhere = row is None or why.startswith(_OPEN_ENDED)
     about = next((f"{dotted(key)}: " for key, at in reversed(before) if at == line or anywhere), "")
     return f"{line}: {about}{what}, found {shown(rows[line - 1])}; {fix}"

@@ -18,6 +18,8 @@ from building_blocks.database import APP_USER
 ZONES = 3
 ACCEPTED = {
     "F0001": "A stack that its stage does not need is empty, and the CLI skips or deletes it.",
+    "W9003": "CDK writes a size as a number where the schema has a string; CloudFormation takes both.",
+    "W9010": "The image is pinned on purpose: no deployment may replace a host by surprise.",
     "W3010": "Zones are named on purpose: the address plan is fixed for life.",
 }
 
@@ -47,7 +49,9 @@ class BlueprintStack(cdk.Stack):
         )
         self.node.add_validation(_DescribedOutputs(self))
         for rule, reason in ACCEPTED.items():
-            cdk.Validations.of(self).acknowledge(cdk.Acknowledgment(id=f"CloudFormation-Validate::{rule}", reason=reason))
+            cdk.Validations.of(self).acknowledge(
+                cdk.Acknowledgment(id=f"CloudFormation-Validate::{rule}", reason=reason)
+            )
 
     @property
     def availability_zones(self) -> list[str]:

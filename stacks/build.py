@@ -28,14 +28,16 @@ def build(app: cdk.App, environment: Environment) -> None:
     network = NetworkStack(app, environment=environment, protection=protection)
     data = DataStack(app, environment=environment, protection=protection, network=network)
     web = WebStack(app, environment=environment, protection=protection, network=network, data=data)
-    edge = EdgeStack(
-        app, environment=environment, protection=protection, network=network, web=web, elsewhere=elsewhere
-    )
-    workers = WorkersStack(
-        app, environment=environment, protection=protection, network=network, data=data, web=web
-    )
+    edge = EdgeStack(app, environment=environment, protection=protection, network=network, web=web, elsewhere=elsewhere)
+    workers = WorkersStack(app, environment=environment, protection=protection, network=network, data=data, web=web)
     signals = SignalsStack(
-        app, environment=environment, protection=protection, network=network, data=data, web=web, edge=edge,
+        app,
+        environment=environment,
+        protection=protection,
+        network=network,
+        data=data,
+        web=web,
+        edge=edge,
         workers=workers,
     )
     chain: list[BlueprintStack] = [network, data, web, edge, workers, signals]

@@ -94,7 +94,9 @@ class DataStack(BlueprintStack):
             code=LAMBDAS / "rotate_master_secret",
         )
         self.database_ids = [
-            self.lend(f"{name}Id", str(instance.instance_resource_id), description="A database, for the right to log in")
+            self.lend(
+                f"{name}Id", str(instance.instance_resource_id), description="A database, for the right to log in"
+            )
             for name, instance in database.instances.items()
         ]
         # Which database is active is not said here: a deployment must never point the application at another one.

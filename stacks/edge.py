@@ -7,6 +7,7 @@ from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_sns as sns
+from constructs import IConstruct
 
 from blueprint.environment import Environment
 from blueprint.parts import Cdn as CdnSpec
@@ -29,8 +30,14 @@ class EdgeEssentials:
     """The certificate and the firewall of the distribution, in whichever stack may hold them."""
 
     def __init__(
-        self, stack: BlueprintStack, spec: CdnSpec, *, environment: Environment, protection: Protection,
-        key: kms.IKey | None = None, alerts: sns.ITopic | None = None,
+        self,
+        stack: BlueprintStack,
+        spec: CdnSpec,
+        *,
+        environment: Environment,
+        protection: Protection,
+        key: kms.IKey | None = None,
+        alerts: sns.ITopic | None = None,
     ) -> None:
         self.firewall = Firewall(
             stack,
@@ -42,6 +49,7 @@ class EdgeEssentials:
             protection=protection,
             alerts=alerts,
         )
+        self.resources: list[IConstruct] = [self.firewall.acl]
         self.certificate: acm.ICertificate | None = None
         if environment.domain is not None:
             self.certificate = acm.Certificate(
@@ -50,6 +58,7 @@ class EdgeEssentials:
                 domain_name=environment.domain,
                 validation=acm.CertificateValidation.from_dns(stack.zone),
             )
+            self.resources.append(self.certificate)
 
 
 class GlobalStack(BlueprintStack):
@@ -64,12 +73,13 @@ class GlobalStack(BlueprintStack):
             description="Certificate and firewall of the edge, which CloudFront takes from us-east-1",
             region=CLOUDFRONT_REGION,
         )
-        spec = environment.stage.cdn
-        self.essentials = (
-            None
-            if spec is None
-            else EdgeEssentials(self, spec, environment=environment, protection=protection)
-        )
+        self.essentials: EdgeEssentials | None = None
+        if environment.stage.cdn is not None:
+            self.essentials = EdgeEssentials(
+                self, environment.stage.cdn, environment=environment, protection=protection
+            )
+            for resource in self.essentials.resources:
+                cdk.CrossStackReferences.of(resource).produce(cdk.ReferenceStrength.WEAK)
 
 
 class EdgeStack(BlueprintStack):
@@ -92,7 +102,6 @@ class EdgeStack(BlueprintStack):
             protection=protection,
             description="The domain's record and the content delivery network",
         )
-        cdk.CrossStackReferences.of(self).consume(cdk.ReferenceStrength.WEAK)
         self._network, self._web = network, web
         spec = environment.stage.cdn
         self.cdn: Cdn | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elb
+from constructs import Construct
 
 from blueprint.environment import Environment
-from blueprint.metrics import DISK_USED, ERRORS, LATENCY, MEMORY_USED, REQUESTS
+from blueprint.metrics import DISK_USED, ERRORS, LATENCY, MEMORY_USED, REQUESTS, CustomMetric
 from blueprint.parts import Protection
 from building_blocks.alerts import custom_metric
 from building_blocks.budget import Budget
@@ -47,7 +50,6 @@ class SignalsStack(BlueprintStack):
             protection=protection,
             description="The dashboard and the budget",
         )
-        cdk.CrossStackReferences.of(self).consume(cdk.ReferenceStrength.WEAK)
         self._name = environment.name
         rows = [self._visitors(web.front), self._hosts()]
         if edge.cdn is not None:
@@ -58,7 +60,9 @@ class SignalsStack(BlueprintStack):
             rows.append(self._cache(data.cache))
         if workers.queues:
             rows.append(self._queues(workers.queues))
-        dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=cdk.Duration.hours(3))
+        golden = Construct(self, "Golden")
+        cdk.CrossStackReferences.of(golden).consume(cdk.ReferenceStrength.WEAK)
+        dashboard = cloudwatch.Dashboard(golden, "Signals", default_interval=cdk.Duration.hours(3))
         for row in rows:
             dashboard.add_widgets(*row)
         if environment.budget_usd is not None:
@@ -67,7 +71,7 @@ class SignalsStack(BlueprintStack):
     def _visitors(self, front: LoadBalancer | None) -> list[cloudwatch.IWidget]:
         """Latency, traffic and errors as the visitors feel them: from the load balancer, or from the only host."""
         if front is None:
-            latency = [self._custom(LATENCY, "p50"), self._custom(LATENCY, "p99")]
+            latency: list[cloudwatch.IMetric] = [self._custom(LATENCY, "p50"), self._custom(LATENCY, "p99")]
             traffic, errors = [self._custom(REQUESTS, "Sum")], [self._custom(ERRORS, "Sum")]
         else:
             metrics, codes = front.targets.metrics, elb.HttpCodeTarget
@@ -106,9 +110,9 @@ class SignalsStack(BlueprintStack):
         return [
             _graph("Saturation: database CPU (%)", [primary.metric_cpu_utilization(period=MINUTE)]),
             _graph("Database connections", [primary.metric_database_connections(period=MINUTE)]),
-            _graph("Replica lag (s)", database.lags) if database.replicas else _graph(
-                "Free storage", [primary.metric_free_storage_space(period=MINUTE)]
-            ),
+            _graph("Replica lag (s)", database.lags)
+            if database.replicas
+            else _graph("Free storage", [primary.metric_free_storage_space(period=MINUTE)]),
         ]
 
     def _cache(self, cache: Cache) -> list[cloudwatch.IWidget]:
@@ -118,15 +122,19 @@ class SignalsStack(BlueprintStack):
         ]
 
     def _queues(self, queues: dict[str, JobQueue]) -> list[cloudwatch.IWidget]:
-        age = [queue.queue.metric_approximate_age_of_oldest_message(period=MINUTE, label=name)
-               for name, queue in queues.items()]
-        dead = [queue.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, label=name)
-                for name, queue in queues.items()]
+        age = [
+            queue.queue.metric_approximate_age_of_oldest_message(period=MINUTE, label=name)
+            for name, queue in queues.items()
+        ]
+        dead = [
+            queue.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, label=name)
+            for name, queue in queues.items()
+        ]
         return [_graph("Background: oldest job (s)", age), _graph("Background: dead letters", dead)]
 
-    def _custom(self, metric: object, statistic: str) -> cloudwatch.Metric:
+    def _custom(self, metric: CustomMetric, statistic: str) -> cloudwatch.Metric:
         return custom_metric(metric, environment=self._name, statistic=statistic)
 
 
-def _graph(title: str, metrics: list[cloudwatch.Metric]) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=metrics, width=8, height=6)
+def _graph(title: str, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=8, height=6)

@@ -11,10 +11,11 @@ from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_wafv2 as waf
+from constructs import IConstruct
 
 from blueprint.environment import Environment
-from blueprint.parts import Fleet as FleetSpec
 from blueprint.parts import VISITOR_LIMIT, Protection, SingleServer
+from blueprint.parts import Fleet as FleetSpec
 from building_blocks.acknowledged import acknowledge
 from building_blocks.firewall import Firewall
 from building_blocks.fleet import Fleet
@@ -69,6 +70,17 @@ class WebStack(BlueprintStack):
         self.front = self._front() if stage.fleet is not None else None
         if stage.fleet is not None and self.front is not None:
             self._fleet(stage.fleet, self.front)
+        self._lend_to_edge()
+
+    def _lend_to_edge(self) -> None:
+        """What the edge reads from here, it reads weakly: hosts and load balancers come and go."""
+        lent: list[IConstruct] = [*self.origin_keys]
+        if self.server is not None:
+            lent.append(self.server.address)
+        if self.front is not None:
+            lent.append(self.front.balancer)
+        for resource in lent:
+            cdk.CrossStackReferences.of(resource).produce(cdk.ReferenceStrength.WEAK)
 
     def _give_rights(self) -> None:
         hosts, data = self._hosts, self._data

@@ -15,6 +15,7 @@ from blueprint.parts import Protection
 from building_blocks.acknowledged import acknowledge, wildcard
 from building_blocks.alerts import alarm
 from building_blocks.buckets import PrivateBucket
+from building_blocks.keeping import keep
 from building_blocks.logs import log_group
 
 # Days as query engines name partitions. What could not be delivered lies apart.
@@ -50,6 +51,7 @@ class Analytics(Construct):
         ).bucket
         failures = log_group(self, "Failures", key=key, protection=protection)
         stream = failures.add_stream("Deliveries")
+        keep(stream, protection)
         role = self._role(key, failures.log_group_arn)
         self.stream = firehose.CfnDeliveryStream(
             self,
@@ -88,10 +90,7 @@ class Analytics(Construct):
         role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal(
-                "firehose.amazonaws.com",
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
-            ),
+            assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"),
             description="Delivers analytics events to their bucket",
         )
         objects = self.bucket.arn_for_objects("*")

@@ -89,7 +89,9 @@ class LogBucket(Construct):
         )
         keep(self.bucket, protection)
         acknowledge(
-            self.bucket, "S1", because="A log of deliveries into the log bucket would itself be delivered there, for ever."
+            self.bucket,
+            "S1",
+            because="A log of deliveries into the log bucket would itself be delivered there, for ever.",
         )
         account = cdk.Stack.of(self).account
         self._let("logging.s3", f"{BUCKET_LOGS}/*", {"StringEquals": {"aws:SourceAccount": account}})

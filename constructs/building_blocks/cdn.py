@@ -12,6 +12,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -35,6 +36,8 @@ PRICE_CLASSES = {
     "PriceClass_200": cloudfront.PriceClass.PRICE_CLASS_200,
     "PriceClass_All": cloudfront.PriceClass.PRICE_CLASS_ALL,
 }
+# CloudFront would keep these answers for ten seconds on every path, also the personal ones.
+NEVER_KEPT = (404, 405, 414, 500, 501)
 # CloudFront sends its metrics to this region, and an alarm sees those of its own region only.
 METRICS_REGION = "us-east-1"
 
@@ -66,9 +69,7 @@ class Cdn(Construct):
         alerts: sns.ITopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.static_bucket = PrivateBucket(
-            self, "Static", key=key, logs=access_logs, protection=protection
-        ).bucket
+        self.static_bucket = PrivateBucket(self, "Static", key=key, logs=access_logs, protection=protection).bucket
         self._headers = self._security_headers()
         app = origins.HttpOrigin(
             origin_domain,
@@ -89,7 +90,9 @@ class Cdn(Construct):
             comment="The shop's edge",
             domain_names=list(domain_names) or None,
             certificate=certificate,
-            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
+            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2025
+            if certificate is not None
+            else None,
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             enable_ipv6=True,
             price_class=PRICE_CLASSES[spec.price_class],
@@ -103,14 +106,7 @@ class Cdn(Construct):
                 STATIC_PATHS: self._static_files(app),
                 **dict.fromkeys(CATALOGUE_PATHS, self._catalogue(app)),
             },
-            # The shop's own answer to a failure, from the bucket. Kept for five seconds: long enough to give hosts a
-            # breath, short enough that nobody misses their recovery. No origin group does this: it takes no POST.
-            error_responses=[
-                cloudfront.ErrorResponse(
-                    http_status=status, response_http_status=503, response_page_path=UNAVAILABLE_PAGE, ttl=seconds(5)
-                )
-                for status in (502, 503, 504)
-            ],
+            error_responses=self._answers_to_errors(),
         )
         self._let_in(key)
         self._acknowledge(certificate, origin_over_tls)
@@ -118,12 +114,23 @@ class Cdn(Construct):
             alarm(
                 self,
                 "Errors",
-                metric=self.distribution.metric5xx_error_rate(period=cdk.Duration.minutes(1)),
+                metric=self.metric("5xxErrorRate", "Average"),
                 threshold=5,
                 minutes=5,
                 meaning="One visitor in twenty gets an error at the edge, or the page that says so",
                 alerts=alerts,
             )
+
+    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """As CloudFront sends it; the distribution's own methods leave out a dimension and so never find any."""
+        return cloudwatch.Metric(
+            namespace="AWS/CloudFront",
+            metric_name=name,
+            dimensions_map={"DistributionId": self.distribution.distribution_id, "Region": "Global"},
+            statistic=statistic,
+            period=cdk.Duration.minutes(1),
+            region=METRICS_REGION,
+        )
 
     def _everything_else(self, app: cloudfront.IOrigin) -> cloudfront.BehaviorOptions:
         """Carts, orders, log-ins: straight to the shop, with all that the visitor sent."""
@@ -179,6 +186,18 @@ class Cdn(Construct):
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
         )
 
+    @staticmethod
+    def _answers_to_errors() -> list[cloudfront.ErrorResponse]:
+        """A page from the bucket while the shop is down. An origin group could not do this: it takes no POST."""
+        # Kept for five seconds: long enough to give hosts a breath, short enough that nobody misses their recovery.
+        down = [
+            cloudfront.ErrorResponse(
+                http_status=status, response_http_status=503, response_page_path=UNAVAILABLE_PAGE, ttl=seconds(5)
+            )
+            for status in (502, 503, 504)
+        ]
+        return down + [cloudfront.ErrorResponse(http_status=status, ttl=seconds(0)) for status in NEVER_KEPT]
+
     def _security_headers(self) -> cloudfront.ResponseHeadersPolicy:
         """On every answer, static or not. What a page may load is the shop's to say: it knows its pages."""
         return cloudfront.ResponseHeadersPolicy(
@@ -187,7 +206,10 @@ class Cdn(Construct):
             comment="Security headers of every answer",
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
-                    access_control_max_age=cdk.Duration.days(365), include_subdomains=True, override=True
+                    # Not for the subdomains: other people's sites may live there.
+                    access_control_max_age=cdk.Duration.days(365),
+                    include_subdomains=False,
+                    override=True,
                 ),
                 content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
                 frame_options=cloudfront.ResponseHeadersFrameOptions(
@@ -225,7 +247,7 @@ class Cdn(Construct):
         )
 
     def _acknowledge(self, certificate: acm.ICertificate | None, origin_over_tls: bool) -> None:
-        acknowledge(self.distribution, "CFR1", because="The shop sells to every country; there is no list to hold it to.")
+        acknowledge(self.distribution, "CFR1", because="The shop sells everywhere; there is no country to shut out.")
         exception = "Exception `no-domain`, for trials only: production is refused without a domain."
         if certificate is None:
             acknowledge(

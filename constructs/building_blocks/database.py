@@ -134,8 +134,8 @@ class Database(Construct):
                 "RDS3",
                 "RDS10",
                 "RDS11",
-                because="A read replica inherits the primary's encryption, is itself the second copy, must be removable "
-                "when a stage no longer has it, and does have another port: the rule looks for an engine beside it.",
+                because="A read replica inherits the primary's encryption, is itself the second copy, must be "
+                "removable when a stage no longer has it, and its port is not the default: the rule misses the engine.",
             )
         self.lags = [
             cloudwatch.Metric(
@@ -157,7 +157,9 @@ class Database(Construct):
             description="Writes the operating system metrics of the database",
         )
         group = cdk.Stack.of(self).format_arn(
-            service="logs", resource="log-group", resource_name="RDSOSMetrics",
+            service="logs",
+            resource="log-group",
+            resource_name="RDSOSMetrics",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         role.add_to_policy(

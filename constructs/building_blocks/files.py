@@ -29,7 +29,7 @@ class Files(Construct):
             protection=protection,
             rules=[
                 s3.LifecycleRule(id="Temporary", prefix=TEMPORARY, expiration=cdk.Duration.days(1)),
-                # Pictures of last month's orders are rarely opened. Smaller objects stay: they cost less where they are.
+                # Last quarter's pictures are rarely opened. Small objects stay: they would cost more there.
                 s3.LifecycleRule(
                     id="RarelyRead",
                     object_size_greater_than=128 * 1024,

@@ -61,9 +61,7 @@ class HostRole(Construct):
             ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
             [app_logs.log_group_arn],
         )
-        self._may(
-            ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], [self._parameters("*")]
-        )
+        self._may(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], [self._parameters("*")])
         # Each host offers the pointer to the active database once, and never overwrites it.
         self._may(["ssm:PutParameter"], [self._parameters("database/active")])
         self._may(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
@@ -136,9 +134,7 @@ class HostRole(Construct):
     def _may(
         self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, str]] | None = None
     ) -> None:
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions or {})
-        )
+        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions or {}))
 
     def _parameters(self, path: str) -> str:
         return self._arn("ssm", "parameter", f"{self._environment_name}/{path}")

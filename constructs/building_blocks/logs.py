@@ -32,4 +32,3 @@ def log_group(
     )
     keep(group, protection)
     return group
-

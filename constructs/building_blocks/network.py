@@ -61,8 +61,11 @@ class Network(Construct):
     @property
     def subnet_ids(self) -> list[str]:
         """Every subnet, tier by tier."""
-        return [subnet for tier in (PUBLIC, APP, DATA) for subnet in self.vpc.select_subnets(
-            subnet_group_name=tier.subnet_group_name).subnet_ids]
+        return [
+            subnet
+            for tier in (PUBLIC, APP, DATA)
+            for subnet in self.vpc.select_subnets(subnet_group_name=tier.subnet_group_name).subnet_ids
+        ]
 
     def let_out(self, egress: Egress, *, endpoints: ec2.ISecurityGroup) -> None:
         """Give the app tier a way to AWS and, with NAT, to the internet."""

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from blueprint.metrics import DISK_USED, ERRORS, LATENCY
 from blueprint.parts import Protection, SingleServer
+from building_blocks.acknowledged import acknowledge
 from building_blocks.alerts import alarm, custom_metric
 from building_blocks.keeping import keep
 
@@ -58,6 +59,8 @@ class Server(Construct):
         )
         self.instance.add_security_group(inner)
         keep(self.instance.instance, protection)
+        if not protection.deletion_protection:
+            acknowledge(self.instance, "EC29", because="An environment to try things in must be removable.")
         self.address = ec2.CfnEIP(self, "Address", domain="vpc")
         ec2.CfnEIPAssociation(
             self,

@@ -8,7 +8,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -26,7 +26,7 @@ FEWEST_AT_ONCE = 2
 class Worker(Construct):
     """A function that takes batches from the job's queue and says which events failed, so that only those come again.
 
-    Give `vpc`, `subnets` and `security_group` only to a job that reads the database: outside a VPC AWS needs no way out.
+    Give `vpc`, `subnets` and `security_group` only to a job that reads the database: the others reach AWS without.
     """
 
     def __init__(
@@ -66,10 +66,15 @@ class Worker(Construct):
         )
         self.function, self.role = self._python.function, self._python.role
         # The same limit on both sides: the pollers never ask for more than the function may run.
-        self.function.add_event_source(
-            sources.SqsEventSource(
-                queue.queue, batch_size=BATCH, max_concurrency=at_once, report_batch_item_failures=True
-            )
+        queue.queue.grant_consume_messages(self.role)
+        lambda_.EventSourceMapping(
+            self,
+            "Batches",
+            target=self.function,
+            event_source_arn=queue.queue.queue_arn,
+            batch_size=BATCH,
+            max_concurrency=at_once,
+            report_batch_item_failures=True,
         )
         self._alarms(alerts)
 

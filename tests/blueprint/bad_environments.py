@@ -85,6 +85,7 @@ BAD = [
     bad("unknown key", "sizes.databse", sandbox("[sizes.databse] # <-\nmulti_az = true\n"), '"database"?'),
     sized("unknown key", "sizes.workers.invoice.reads_database", "true", "is no setting", "timeout_seconds"),
     bad("unknown key", "sizes.workers.invoices", sandbox("[sizes.workers.invoices] # <-\n"), 'did you mean "invoice"?'),
+    bad("unknown key", "sizes.workers.x.size", sandbox("[sizes.workers.x]\nsize = 1 # <-\n"), "is no setting, found 1"),
     bad("unknown key", "sizes.fleet.size", sandbox("sizes.fleet.size = 3 # <-\n"), "is no setting, found 3"),
     bad("unknown key", "sizes.fleet.size", sandbox("sizes = { fleet = { size = 3 } } # <-\n"), "is no setting"),
     # A key that must be there.
@@ -205,7 +206,7 @@ BAD = [
     sized("range", "sizes.workers.invoice.timeout_seconds", "901", "is out of range, found 901", "from 1 to 900"),
     sized("range", "sizes.workers.invoice.memory_mib", "64", "is out of range, found 64", "from 128 to 10240"),
     sized("range", "sizes.workers.invoice.concurrency", "1", "is out of range, found 1", "from 2 to 1000"),
-    sized("range", "sizes.workers.invoice.concurrency", "0x" + "f" * 9000, "more than 20 digits", "from 2 to 1000"),
+    sized("range", "sizes.workers.invoice.concurrency", "0x" + "f" * 4000, "more than 20 digits", "from 2 to 1000"),
     value("too many", "zones", '["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"]', "found 4; keep at most 3"),
     value("too many", "open_to", "[" + '"192.0.2.1/32", ' * 26 + "]", "too many entries, found 26", "at most 25"),
     bad("too many", "tags", sandbox("[tags] # <-\n" + "".join(f't{n} = ""\n' for n in range(41))), "found 41; keep at"),
@@ -237,7 +238,7 @@ BAD = [
         "read_replicas without a database: stage 1 (monolith) has none, found 1",
         "the first stage with a database is 2 (managed-database)",
     ),
-    sized("part the stage lacks", "sizes.server.data_volume_gib", "50", "stage 5 (asynchronous) has none", "is 1 (mono"),
+    sized("part the stage lacks", "sizes.server.data_volume_gib", "50", "stage 5 (asynchronous) has none", "is 1 (m"),
     bad(
         "part the stage lacks",
         "sizes.workers.invoice",
@@ -282,8 +283,9 @@ BAD = [
     bad("not TOML", "pins", sandbox("[pins # <-\n"), "is not TOML: Expected ']'"),
     bad("not TOML", "open_to[0]", sandbox(open_to='["192.0.2.0/24" # <-'), "is not TOML: Unclosed array", "bracket"),
     bad("not TOML", "", sandbox("\v# <-\n"), "is not TOML: Invalid statement", 'found "'),
-    value("too long", "stage", "1" * 5000, "is too long, found thousands of digits"),
-    bad("nested too deep", "", sandbox("zones = " + "[" * 5000), "is nested too deep", "no setting needs that"),
+    value("too long", "stage", "1" * 5000, "is too long, found 5013 characters; use several lines"),
+    value("too long", "budget_usd", "1" * 4000, "is out of range, found a number of more than 20 digits"),
+    bad("nested too deep", "", sandbox("zones = " + "[\n" * 5000), "is nested too deep", "no setting needs that"),
     # Keys that only look like keys must not move the line.
     bad("look-alike", "budget_usd", sandbox('domain = """\nbudget_usd = 1"""\nbudget_usd = 0 # <-\n'), "found 0"),
     bad("look-alike", "budget_usd", sandbox("zones = ['budget_usd = 1', # ]\n]\nbudget_usd = 0 # <-\n"), "found 0"),

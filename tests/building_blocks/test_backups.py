@@ -17,9 +17,7 @@ VAULT = "AWS::Backup::BackupVault"
 
 def synth(protection: Protection) -> Template:
     def build(stack: cdk.Stack, theirs: ForeignApp) -> None:
-        backups = Backups(
-            stack, "Backups", name="trial", key=theirs.key, protection=protection, alerts=theirs.alerts
-        )
+        backups = Backups(stack, "Backups", name="trial", key=theirs.key, protection=protection, alerts=theirs.alerts)
         backups.include(
             ec2.Volume(
                 stack,

@@ -38,7 +38,9 @@ def _role(stack: cdk.Stack) -> iam.Role:
     return iam.Role(stack, "TheirRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
 
 
-def _front(stack: cdk.Stack, theirs: ForeignApp, *, certificate: bool = True, admission: Admission | None = None) -> LoadBalancer:
+def _front(
+    stack: cdk.Stack, theirs: ForeignApp, *, certificate: bool = True, admission: Admission | None = None
+) -> LoadBalancer:
     return LoadBalancer(
         stack,
         "Front",
@@ -80,7 +82,9 @@ def test_a_network_stands_alone() -> None:
     assert len(resources(template, "AWS::EC2::Subnet")) == 9
 
 
-@pytest.mark.parametrize(("egress", "kind"), [(Egress.NAT, "AWS::EC2::NatGateway"), (Egress.ENDPOINTS, "AWS::EC2::VPCEndpoint")])
+@pytest.mark.parametrize(
+    ("egress", "kind"), [(Egress.NAT, "AWS::EC2::NatGateway"), (Egress.ENDPOINTS, "AWS::EC2::VPCEndpoint")]
+)
 def test_a_network_lets_its_private_hosts_out(egress: Egress, kind: str) -> None:
     def build(stack: cdk.Stack, theirs: ForeignApp) -> None:
         Network(stack, "Network", key=theirs.key, protection=CAREFUL).let_out(egress, endpoints=theirs.security_group)

@@ -109,9 +109,7 @@ def test_the_log_holds_what_a_rule_noticed_and_nothing_else(regional: Template) 
 
 
 @pytest.mark.parametrize(("scope_name", "name"), [("REGIONAL", "front"), ("CLOUDFRONT", "edge")])
-def test_the_log_has_the_name_that_aws_demands(
-    regional: Template, edge: Template, scope_name: str, name: str
-) -> None:
+def test_the_log_has_the_name_that_aws_demands(regional: Template, edge: Template, scope_name: str, name: str) -> None:
     template = regional if scope_name == "REGIONAL" else edge
     assert only(template, "AWS::Logs::LogGroup")["LogGroupName"] == f"aws-waf-logs-trial-{name}"
 

@@ -82,13 +82,13 @@ def test_the_database_is_born_right(production: dict[int, Path]) -> None:
         "DeletionProtection": True,
         "EnableIAMDatabaseAuthentication": True,
         "EnablePerformanceInsights": True,
-        "PubliclyAccessible": False,
         "CopyTagsToSnapshot": True,
         "MonitoringInterval": 60,
         "Engine": "postgres",
     }
     assert {name: primary[name] for name in expected} == expected
     assert primary["EnableCloudwatchLogsExports"] == ["postgresql", "upgrade", "iam-db-auth-error"]
+    assert not primary.get("PubliclyAccessible")
     assert "ManageMasterUserPassword" not in primary
     assert "resolve:secretsmanager" in text(primary["MasterUserPassword"])
 

@@ -73,7 +73,9 @@ def test_all_six_jobs_have_a_queue_a_dead_letter_queue_and_a_function(workers: T
     assert ASYNCHRONOUS.workers is not None
     assert len(ASYNCHRONOUS.workers.jobs) == 6
     assert len(of_type(workers, "AWS::Lambda::Function")) == 6
-    redriven = [queue for queue in of_type(workers, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue["Properties"]]
+    redriven = [
+        queue for queue in of_type(workers, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue["Properties"]
+    ]
     assert len(redriven) == 6
 
 
@@ -96,7 +98,9 @@ def test_one_topic_fans_out_raw_messages_by_their_type(workers: Template) -> Non
 
 
 def test_only_the_job_that_reads_the_database_is_inside_the_network(workers: Template) -> None:
-    inside = [name for name, found in of_type(workers, "AWS::Lambda::Function").items() if "VpcConfig" in found["Properties"]]
+    inside = [
+        name for name, found in of_type(workers, "AWS::Lambda::Function").items() if "VpcConfig" in found["Properties"]
+    ]
     assert len(inside) == 1
     assert inside[0].startswith("SearchIndex")
     assert len(statements(workers, "rds-db:connect")) == 1
@@ -141,8 +145,10 @@ def _custom_metrics_read(assembly: Path) -> set[tuple[str, str]]:
     for role in ROLES:
         read = template(assembly, role)
         for alarm in of_type(read, "AWS::CloudWatch::Alarm").values():
-            metrics = [alarm["Properties"], *(m["MetricStat"]["Metric"] for m in alarm["Properties"].get("Metrics", [])
-                                              if "MetricStat" in m)]
+            metrics = [
+                alarm["Properties"],
+                *(m["MetricStat"]["Metric"] for m in alarm["Properties"].get("Metrics", []) if "MetricStat" in m),
+            ]
             found |= {(metric["Namespace"], metric["MetricName"]) for metric in metrics if "Namespace" in metric}
         for board in of_type(read, "AWS::CloudWatch::Dashboard").values():
             found |= _metrics_of_board(board["Properties"]["DashboardBody"])
@@ -170,9 +176,27 @@ def test_a_renamed_environment_shares_no_physical_name(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
     """Two environments side by side in one account: everything that has a fixed name differs."""
-    names = ("Name", "GroupName", "ParameterName", "UserId", "UserName", "UserGroupId", "BackupVaultName",
-             "BackupPlanName", "LogGroupName", "BudgetName", "RoleName", "FunctionName", "QueueName", "TopicName",
-             "BucketName", "TableName", "LaunchTemplateName", "SecretName", "DeliveryStreamName")
+    names = (
+        "Name",
+        "GroupName",
+        "ParameterName",
+        "UserId",
+        "UserName",
+        "UserGroupId",
+        "BackupVaultName",
+        "BackupPlanName",
+        "LogGroupName",
+        "BudgetName",
+        "RoleName",
+        "FunctionName",
+        "QueueName",
+        "TopicName",
+        "BucketName",
+        "TableName",
+        "LaunchTemplateName",
+        "SecretName",
+        "DeliveryStreamName",
+    )
 
     def physical(environment: Environment) -> set[tuple[str, str]]:
         found = set()

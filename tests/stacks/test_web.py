@@ -50,11 +50,9 @@ def test_a_running_host_follows_the_release_when_it_changes(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
     environment = load_production(1)
-    other = replace(environment, pins=replace(environment.pins, release="a" * 64))
+    other = replace(environment, pins=environment.pins.model_copy(update={"release": "a" * 64}))
     before, after = template(synth(environment), "web"), template(synth(other), "web")
-    changed = {
-        name for name in before["Resources"] if before["Resources"][name] != after["Resources"][name]
-    }
+    changed = {name for name in before["Resources"] if before["Resources"][name] != after["Resources"][name]}
     assert {before["Resources"][name]["Type"] for name in changed} == {"AWS::SSM::Parameter", "AWS::SSM::Association"}
 
 
@@ -62,7 +60,9 @@ def test_a_new_release_rolls_the_fleet_and_an_old_one_rolls_it_back(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
     environment = load_production(3)
-    old, new = (replace(environment, pins=replace(environment.pins, release=letter * 64)) for letter in "ab")
+    old, new = (
+        replace(environment, pins=environment.pins.model_copy(update={"release": letter * 64})) for letter in "ab"
+    )
     before, after, back = (template(synth(each), "web") for each in (old, new, old))
     changed = {name for name in before["Resources"] if before["Resources"][name] != after["Resources"][name]}
     assert {before["Resources"][name]["Type"] for name in changed} == {
@@ -166,7 +166,7 @@ def test_the_lock_is_open_while_the_edge_is_being_put_in_front(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
     environment = load_production(4)
-    opened = synth(replace(environment, transition=replace(environment.transition, lock_origin=False)))
+    opened = synth(replace(environment, transition=environment.transition.model_copy(update={"lock_origin": False})))
     assert "X-Origin-Verify" not in text(_rules(opened))
 
 
@@ -174,11 +174,17 @@ def test_during_a_rotation_the_old_and_the_new_origin_key_are_accepted(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
     environment = load_production(4)
-    web = template(synth(replace(environment, pins=replace(environment.pins, origin_key_generation=3))), "web")
-    keys = {name for name in of_type(web, "AWS::SecretsManager::Secret")}
+    web = template(
+        synth(replace(environment, pins=environment.pins.model_copy(update={"origin_key_generation": 3}))), "web"
+    )
+    keys = set(of_type(web, "AWS::SecretsManager::Secret"))
     assert {name[:10] for name in keys} == {"OriginKey2", "OriginKey3"}
-    conditions = text([rule["Properties"]["Conditions"] for rule in of_type(
-        web, "AWS::ElasticLoadBalancingV2::ListenerRule").values()])
+    conditions = text(
+        [
+            rule["Properties"]["Conditions"]
+            for rule in of_type(web, "AWS::ElasticLoadBalancingV2::ListenerRule").values()
+        ]
+    )
     assert all(name in conditions for name in keys)
 
 

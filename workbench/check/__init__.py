@@ -8,9 +8,9 @@ from datetime import date
 from pathlib import Path
 
 from blueprint.environment import Environment
-from workbench.check import at_rest, edge, exceptions, hosts, in_transit, network, rights, stores, workers
-from workbench.check.exceptions import Exemption
-from workbench.check.reading import Assembly, System
+from workbench.check import at_rest, edge, hosts, in_transit, network, rights, stores, workers
+from workbench.check.exceptions import Exemption, load
+from workbench.check.reading import Assembly, System, read_assembly
 from workbench.check.rule import Finding, Report, Rule, Wanted, apply
 
 RULES: tuple[Rule, ...] = tuple(
@@ -62,7 +62,7 @@ def check(
     exemptions: Iterable[Exemption],
     rules: Iterable[Rule] = RULES,
 ) -> CheckReport:
-    """Ask every rule about an assembly. What an exception in force covers does not count; an ended one covers nothing."""
+    """Ask every rule about an assembly. An exception in force covers a finding, one that has ended covers nothing."""
     system, exemptions = System(assembly), tuple(exemptions)
     reports, excused = [], []
     for rule in rules:
@@ -79,3 +79,8 @@ def check(
                 left.append(Finding(finding.rule, finding.stack, finding.resource, finding.type, problem))
         reports.append(Report(rule.id, report.examined, tuple(left)))
     return CheckReport(tuple(reports), tuple(excused))
+
+
+def run(folder: Path, *, environment: Environment, today: date) -> CheckReport:
+    """All rules and the exceptions in force, for the assembly of `environment` in a folder."""
+    return check(read_assembly(folder), wanted=Wanted.by(environment), today=today, exemptions=load())

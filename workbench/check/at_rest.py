@@ -96,6 +96,7 @@ NO_STORES = {
     *("AWS::AutoScaling::ScheduledAction", "AWS::AutoScaling::WarmPool"),
     *("AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Budgets::Budget"),
     *("AWS::CertificateManager::Certificate", "AWS::CloudFront::CachePolicy", "AWS::CloudFront::Distribution"),
+    "AWS::CloudFront::MonitoringSubscription",
     *("AWS::CloudFront::Function", "AWS::CloudFront::KeyValueStore", "AWS::CloudFront::OriginAccessControl"),
     *("AWS::CloudFront::OriginRequestPolicy", "AWS::CloudFront::ResponseHeadersPolicy", "AWS::CloudFront::VpcOrigin"),
     *("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard"),
@@ -141,8 +142,6 @@ def encryption(system: System, _: Wanted) -> Verdicts:
             yield resource, None if encrypted(system, resource) else "does not encrypt what it stores"
         elif resource.type not in NO_STORES and not resource.type.startswith("Custom::"):
             yield resource, "is of a type that nobody has judged yet: does it store data?"
-
-
 
 
 @rule(

@@ -99,7 +99,9 @@ def session_manager(system: System, _: Wanted) -> Verdicts:
             if statement.get("Effect") == "Allow"
             for action in items(statement.get("Action"))
         }
-        managed = any("AmazonSSMManagedInstanceCore" in str(value) for _, value in leaves(role.get("ManagedPolicyArns")))
+        managed = any(
+            "AmazonSSMManagedInstanceCore" in str(value) for _, value in leaves(role.get("ManagedPolicyArns"))
+        )
         missing = set() if managed else SESSION_MANAGER - allowed
         yield host, f"cannot open a session: its role lacks {', '.join(sorted(missing))}" if missing else None
         other = sorted(action for action in allowed if str(action).startswith("ec2-instance-connect:"))
@@ -149,9 +151,10 @@ def _backed_up(system: System, volume: Resource) -> bool:
             return True
         # Stack tags reach every resource of the environment without standing in its template.
         equals = dig(chosen, "Conditions.StringEquals")
-        if any("*" == arn or ":volume/*" in str(arn) for arn in items(chosen.get("Resources"))):
+        if any(arn == "*" or ":volume/*" in str(arn) for arn in items(chosen.get("Resources"))):
             return not equals or any(
-                (str(each.get("ConditionKey")).removeprefix("aws:ResourceTag/"), str(each.get("ConditionValue"))) in tags
+                (str(each.get("ConditionKey")).removeprefix("aws:ResourceTag/"), str(each.get("ConditionValue")))
+                in tags
                 for each in items(equals)
             )
     return False
@@ -160,7 +163,7 @@ def _backed_up(system: System, volume: Resource) -> bool:
 @rule(
     "TR01-image",
     "A deployment does not pick a new machine image by itself",
-    why="`latest` is looked up again at each deployment, and a new image replaces the host although nothing changed here.",
+    why="`latest` is looked up at each deployment, and a new image replaces the host although nothing changed here.",
     fix="Pin the image in the environment file.",
     source="aws-cdk issues 5675, 13925, 15541",
 )

@@ -129,8 +129,11 @@ def open_to_everybody(system: System, _: Wanted) -> Verdicts:
         elif len(ports) > 1 or not ports <= {str(port) for port in EDGE_PORTS}:
             yield opening.resource, f"opens more than 80 or 443 to everybody: {opening.text}"
         else:
-            yield opening.resource, None if str(opening.permission.get("IpProtocol")) in ("tcp", "6") else (
-                f"opens another protocol than TCP to everybody: {opening.text}"
+            yield (
+                opening.resource,
+                None
+                if str(opening.permission.get("IpProtocol")) in ("tcp", "6")
+                else (f"opens another protocol than TCP to everybody: {opening.text}"),
             )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -29,6 +31,38 @@ class Assembly(Protocol):
 
     @property
     def stacks(self) -> Iterable[Stack]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ReadStack:
+    """A stack as an assembly folder describes it."""
+
+    name: str
+    role: str
+    region: str
+    template: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadAssembly:
+    stacks: tuple[ReadStack, ...]
+
+
+def read_assembly(folder: Path) -> ReadAssembly:
+    """The stacks of an assembly on disk."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return ReadAssembly(
+        tuple(
+            ReadStack(
+                name=name,
+                role=name.rpartition("-")[2],
+                region=artifact["environment"].rpartition("/")[2],
+                template=json.loads((folder / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")),
+            )
+            for name, artifact in manifest["artifacts"].items()
+            if artifact["type"] == "aws:cloudformation:stack"
+        )
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +98,18 @@ def items(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def spelled(value: Any) -> str:
+    """A name as far as it can be read: joined parts in order, what only AWS knows as `<?>`."""
+    match value:
+        case str():
+            return value
+        case {"Fn::Join": [separator, list(parts)]}:
+            return str(separator).join(spelled(part) for part in parts)
+        case {"Fn::Sub": str(text)}:
+            return text
+    return "<?>"
 
 
 def yes(value: Any) -> bool:
@@ -131,9 +177,7 @@ class System:
 
     def users(self, resource: Resource, user_type: str, path: str) -> list[Resource]:
         """The resources of a type whose property at `path` refers to `resource`."""
-        return [
-            user for user in self.of_type(user_type) if resource in self.targets(user.stack, user.get(path))
-        ]
+        return [user for user in self.of_type(user_type) if resource in self.targets(user.stack, user.get(path))]
 
     def _follow(self, stack: Stack, function: str, argument: Any) -> list[Resource]:
         match function, argument:

@@ -72,7 +72,10 @@ def secrets(system: System, _: Wanted) -> Verdicts:
         first = next((resource for resource in system.resources if resource.stack is stack), None)
         for name, parameter in (stack.template.get("Parameters") or {}).items():
             if first is not None and yes(parameter.get("NoEcho")):
-                yield first, f"its stack has a default for the hidden parameter {name}" if "Default" in parameter else None
+                yield (
+                    first,
+                    f"its stack has a default for the hidden parameter {name}" if "Default" in parameter else None,
+                )
 
 
 def _refers_to_a_secret(value: Any) -> bool:
@@ -82,8 +85,10 @@ def _refers_to_a_secret(value: Any) -> bool:
 def _is_readable(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value)
-    return isinstance(value, Mapping) and not value.keys() <= {"Ref", "Fn::GetAtt", "Fn::ImportValue"} and any(
-        isinstance(part, str) and part for _, part in leaves(value)
+    return (
+        isinstance(value, Mapping)
+        and not value.keys() <= {"Ref", "Fn::GetAtt", "Fn::ImportValue"}
+        and any(isinstance(part, str) and part for _, part in leaves(value))
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blueprint.parts import Stage
 from workbench.check.hosts import KEPT
-from workbench.check.reading import Resource, System, dig, number, yes
+from workbench.check.reading import Resource, System, dig, number, spelled, yes
 from workbench.check.rule import Verdicts, Wanted, rule
 
 CURRENT_ENGINES = ("17", "18")
@@ -153,7 +153,7 @@ def _cache_problems(group: Resource, wanted: Wanted) -> Iterator[str]:
     spec = wanted.stage.cache
     shards, replicas = number(group.get("NumNodeGroups")), number(group.get("ReplicasPerNodeGroup"))
     if spec is not None and (shards, replicas) != (spec.shards, spec.replicas_per_shard):
-        yield f"has {shards} shards with {replicas} replicas, its stage says {spec.shards} with {spec.replicas_per_shard}"
+        yield f"has {shards} x (1 + {replicas}) nodes, its stage says {spec.shards} x (1 + {spec.replicas_per_shard})"
     if group.get("Engine") != "valkey":
         yield f"runs {group.get('Engine')}, which costs a quarter more than valkey"
     if group.get("ClusterMode") != "enabled":
@@ -189,7 +189,7 @@ def physical_names(system: System, _: Wanted) -> Verdicts:
             else:
                 yield resource, None if name is None else f"has the fixed name {name}"
         elif resource.type in DEMANDED_NAMES:
-            name = str(resource.get(DEMANDED_NAMES[resource.type]))
+            name = spelled(resource.get(DEMANDED_NAMES[resource.type]))
             carried = name.removeprefix("/").startswith((f"{environment}-", f"{environment}/"))
             yield resource, None if carried else f"is called {name}, which does not begin with {environment}"
 

@@ -24,7 +24,7 @@ def has_workers(stage: Stage) -> bool:
 @rule(
     "TR10",
     "A job is neither lost nor done by too many at once",
-    why="A short visibility timeout does a job twice, a missing dead-letter queue drops it, no bound drowns what is behind.",
+    why="Too short a timeout does a job twice, no dead-letter queue drops it, no bound drowns what stands behind it.",
     fix="Visibility 6 x the function's timeout, ReportBatchItemFailures, a dead-letter queue, MaximumConcurrency.",
     source="AWS Lambda with SQS, best practices",
     expected=has_workers,
@@ -36,7 +36,7 @@ def jobs(system: System, wanted: Wanted) -> Verdicts:
         if function is None or queue is None:
             yield mapping, "joins a queue and a function that are not both ours"
             continue
-        yield mapping, None
+        yield from ((looked_at, None) for looked_at in (mapping, queue, function))
         for problem in _mapping_problems(mapping, queue, function):
             yield mapping, problem
         for problem in _queue_problems(system, queue):
@@ -56,7 +56,10 @@ def _mapping_problems(mapping: Resource, queue: Resource, function: Resource) ->
         yield f"does jobs twice: visible again after {visible} s, its function may need {least} s"
     if "ReportBatchItemFailures" not in items(mapping.get("FunctionResponseTypes")):
         yield "repeats a whole batch when one job fails"
-    most, reserved = number(mapping.get("ScalingConfig.MaximumConcurrency")), function.get("ReservedConcurrentExecutions")
+    most, reserved = (
+        number(mapping.get("ScalingConfig.MaximumConcurrency")),
+        function.get("ReservedConcurrentExecutions"),
+    )
     if not most:
         yield "runs as many at once as Lambda allows"
     elif reserved is None or number(reserved) < most:
@@ -80,7 +83,9 @@ def _queue_problems(system: System, queue: Resource) -> Iterator[str]:
 def _place_problems(system: System, function: Resource) -> Iterator[str]:
     role = system.target(function.stack, function.get("Role"), "AWS::IAM::Role")
     actions = {
-        action for statement in (statements_of(system, role) if role else ()) for action in items(statement.get("Action"))
+        action
+        for statement in (statements_of(system, role) if role else ())
+        for action in items(statement.get("Action"))
     }
     inside = "VpcConfig" in function.properties
     if inside and "rds-db:connect" not in actions:
