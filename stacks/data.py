@@ -52,6 +52,7 @@ class DataStack(BlueprintStack):
         if stage.server is not None:
             self._volume(stage.server.data_volume_gib)
         self.database_ids: list[str] = []
+        self.database_secret_arn: str | None = None
         self.cache_arns: list[str] = []
         self.database = self._database()
         self.cache = self._cache()
@@ -99,6 +100,9 @@ class DataStack(BlueprintStack):
             )
             for name, instance in database.instances.items()
         ]
+        self.database_secret_arn = self.lend(
+            "MasterSecretArn", database.secret.secret_arn, description="The master secret, to prepare the database with"
+        )
         # Which database is active is not said here: a deployment must never point the application at another one.
         endpoint = database.primary.instance_endpoint
         self._publish("DatabaseEndpoint", "database/managed/endpoint", endpoint.hostname, "The managed database")

@@ -92,7 +92,8 @@ class WebStack(BlueprintStack):
             hosts.may_own_its_database(key=self._key)
         if self._environment.stage.fleet is not None:
             hosts.may_join_its_fleet()
-        if data.database_ids:
+        if data.database_secret_arn is not None:
+            hosts.may_prepare_database(data.database_secret_arn)
             hosts.may_connect(
                 action="rds-db:connect", arns=[self.database_user(resource_id) for resource_id in data.database_ids]
             )

@@ -24,24 +24,18 @@ from blueprint.parts import Protection
 from building_blocks.acknowledged import acknowledge
 from building_blocks.alerts import alarm
 from building_blocks.buckets import PrivateBucket
+from building_blocks.cdn_policies import answers_to_errors, catalogue_cache, seconds, security_headers
 from building_blocks.load_balancer import ORIGIN_HEADER
 
 CATALOGUE_PATHS = ("/products/*", "/api/v1/products*")
-# What chooses between answers. Anything else in a query, such as the mark of a campaign, finds the same copy.
-CATALOGUE_QUERIES = ("category", "cursor", "limit", "page", "q", "sort")
 STATIC_PATHS = "/static/*"
-UNAVAILABLE_PAGE = "/static/unavailable.html"
 PRICE_CLASSES = {
     "PriceClass_100": cloudfront.PriceClass.PRICE_CLASS_100,
     "PriceClass_200": cloudfront.PriceClass.PRICE_CLASS_200,
     "PriceClass_All": cloudfront.PriceClass.PRICE_CLASS_ALL,
 }
-# CloudFront would keep these answers for ten seconds on every path, also the personal ones.
-NEVER_KEPT = (404, 405, 414, 500, 501)
 # CloudFront sends its metrics to this region, and an alarm sees those of its own region only.
 METRICS_REGION = "us-east-1"
-
-seconds = cdk.Duration.seconds
 
 
 class Cdn(Construct):
@@ -70,7 +64,7 @@ class Cdn(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.static_bucket = PrivateBucket(self, "Static", key=key, logs=access_logs, protection=protection).bucket
-        self._headers = self._security_headers()
+        self._headers = security_headers(self, "SecurityHeaders")
         app = origins.HttpOrigin(
             origin_domain,
             protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY
@@ -106,7 +100,7 @@ class Cdn(Construct):
                 STATIC_PATHS: self._static_files(app),
                 **dict.fromkeys(CATALOGUE_PATHS, self._catalogue(app)),
             },
-            error_responses=self._answers_to_errors(),
+            error_responses=answers_to_errors(),
         )
         self._let_in(key)
         self._acknowledge(certificate, origin_over_tls)
@@ -166,59 +160,11 @@ class Cdn(Construct):
         return cloudfront.BehaviorOptions(
             origin=app,
             allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
-            cache_policy=cloudfront.CachePolicy(
-                self,
-                "CatalogueCache",
-                comment="Public pages for half a minute, by the queries that choose between them",
-                # A changed price shows within the half minute; the shop may ask for less, or for a minute.
-                min_ttl=seconds(0),
-                default_ttl=seconds(30),
-                max_ttl=seconds(60),
-                query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*CATALOGUE_QUERIES),
-                cookie_behavior=cloudfront.CacheCookieBehavior.none(),
-                header_behavior=cloudfront.CacheHeaderBehavior.none(),
-                enable_accept_encoding_gzip=True,
-                enable_accept_encoding_brotli=True,
-            ),
+            cache_policy=catalogue_cache(self, "CatalogueCache"),
             origin_request_policy=cloudfront.OriginRequestPolicy.HOST_HEADER_ONLY,
             compress=True,
             response_headers_policy=self._headers,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
-        )
-
-    @staticmethod
-    def _answers_to_errors() -> list[cloudfront.ErrorResponse]:
-        """A page from the bucket while the shop is down. An origin group could not do this: it takes no POST."""
-        # Kept for five seconds: long enough to give hosts a breath, short enough that nobody misses their recovery.
-        down = [
-            cloudfront.ErrorResponse(
-                http_status=status, response_http_status=503, response_page_path=UNAVAILABLE_PAGE, ttl=seconds(5)
-            )
-            for status in (502, 503, 504)
-        ]
-        return down + [cloudfront.ErrorResponse(http_status=status, ttl=seconds(0)) for status in NEVER_KEPT]
-
-    def _security_headers(self) -> cloudfront.ResponseHeadersPolicy:
-        """On every answer, static or not. What a page may load is the shop's to say: it knows its pages."""
-        return cloudfront.ResponseHeadersPolicy(
-            self,
-            "SecurityHeaders",
-            comment="Security headers of every answer",
-            security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
-                strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
-                    # Not for the subdomains: other people's sites may live there.
-                    access_control_max_age=cdk.Duration.days(365),
-                    include_subdomains=False,
-                    override=True,
-                ),
-                content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
-                frame_options=cloudfront.ResponseHeadersFrameOptions(
-                    frame_option=cloudfront.HeadersFrameOption.DENY, override=True
-                ),
-                referrer_policy=cloudfront.ResponseHeadersReferrerPolicy(
-                    referrer_policy=cloudfront.HeadersReferrerPolicy.STRICT_ORIGIN_WHEN_CROSS_ORIGIN, override=True
-                ),
-            ),
         )
 
     def _let_in(self, key: kms.IKey) -> None:

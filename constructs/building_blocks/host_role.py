@@ -96,6 +96,10 @@ class HostRole(Construct):
             because="A new host does not know the volume's id before it looks; the tag condition limits it to its own.",
         )
 
+    def may_prepare_database(self, secret_arn: str) -> None:
+        """Read the master secret, to create the role that the application logs in with, and to migrate."""
+        self._may(["secretsmanager:GetSecretValue"], [secret_arn])
+
     def may_join_its_fleet(self) -> None:
         """Say that it answers, and so leave the waiting room of its Auto Scaling group."""
         groups = self._stack.format_arn(

@@ -72,6 +72,12 @@ run() { # run UNIT PATH...: enabled and running, restarted when one of these fil
   systemctl is-active --quiet "$unit" || systemctl start "$unit"
 }
 
+this_instance() {
+  local token address=http://169.254.169.254/latest
+  token=$(curl -fsS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$address/api/token")
+  curl -fsS -H "X-aws-ec2-metadata-token: $token" "$address/meta-data/instance-id"
+}
+
 keep_this_script() { # with its settings, for later boots and for Run Command
   local itself
   itself=$(<"${BASH_SOURCE[0]}")
@@ -79,7 +85,7 @@ keep_this_script() { # with its settings, for later boots and for Run Command
 }
 
 install_packages() {
-  local packages=(python3.13 postgresql17 unzip logrotate amazon-cloudwatch-agent aws-cfn-bootstrap)
+  local packages=(python3.13 postgresql17 unzip jq logrotate amazon-cloudwatch-agent aws-cfn-bootstrap)
   [[ $SHOP_ROLE != server ]] || packages+=(postgresql17-server nginx openssl xfsprogs)
   rpm -q "${packages[@]}" >/dev/null || within 20 "the package repository" dnf install -y -q "${packages[@]}"
   id -u shop >/dev/null 2>&1 || useradd --system --home-dir /opt/shop --no-create-home --shell /sbin/nologin shop
@@ -127,11 +133,30 @@ keep_two_releases() { # this one and the one before
 }
 
 say_which_database_is_active() { # once in the life of an environment; after that only a migration changes it
-  local path=/$SHOP_NAME/database/active answer here=managed
-  [[ $SHOP_ROLE != server ]] || here=host
+  local path=/$SHOP_NAME/database/active answer here=host
+  # Managed only where no row can be on the host: in a fleet, or where an empty cluster was made beside a managed one.
+  if [[ $SHOP_ROLE == fleet ]]; then here=managed; fi
+  if has_changed /var/lib/pgsql/data && managed_database_exists; then here=managed; fi
   if aws ssm get-parameter --name "$path" >/dev/null 2>&1; then return; fi
   answer=$(aws ssm put-parameter --name "$path" --type String --value "$here" --no-overwrite 2>&1) ||
     [[ $answer == *ParameterAlreadyExists* ]] || fail "cannot write $path: $answer"
+}
+
+managed_database_exists() { aws ssm get-parameter --name "/$SHOP_NAME/database/managed/endpoint" >/dev/null 2>&1; }
+
+prepare_managed_database() { # its role and its database, once for each host; every host may try, all do the same
+  local path=/$SHOP_NAME/database/managed known=/var/lib/shop/prepared-database endpoint port secret admin script
+  managed_database_exists || return 0
+  endpoint=$(aws ssm get-parameter --name "$path/endpoint" --query Parameter.Value --output text) || return 1
+  script=$shop/current/host/database.sql
+  if [[ -f $ROOT$known && "$(<"$ROOT$known")" == "$endpoint $(cksum <"$script")" ]]; then return; fi
+  port=$(aws ssm get-parameter --name "$path/port" --query Parameter.Value --output text) || return 1
+  secret=$(aws ssm get-parameter --name "$path/secret" --query Parameter.Value --output text) || return 1
+  admin=$(aws secretsmanager get-secret-value --secret-id "$secret" --query SecretString --output text) || return 1
+  PGHOST=$endpoint PGPORT=$port PGDATABASE=postgres PGSSLMODE=require PGCONNECT_TIMEOUT=5 \
+    PGUSER=$(jq -er .username <<<"$admin") PGPASSWORD=$(jq -er .password <<<"$admin") \
+    psql -Xq -v ON_ERROR_STOP=1 -f "$script" >/dev/null || return 1
+  put "$known" 0644 "$endpoint $(cksum <"$script")"
 }
 
 write_settings() { # /shop/database/managed/endpoint becomes DATABASE_MANAGED_ENDPOINT, and so for every parameter
@@ -183,6 +208,7 @@ boot() {
     create_database
   fi
   say_which_database_is_active
+  prepare_managed_database || say "warning: the managed database was not prepared; the next boot tries again"
   start_app
   if [[ $SHOP_ROLE == server ]]; then
     start_nginx
@@ -214,6 +240,18 @@ go_back() {
   start_app
 }
 
+report_readiness() { # to the group, which sends requests only to a host that answers, and to a deployment that waits
+  local code=$1 result=CONTINUE instance group
+  ((code == 0)) || result=ABANDON
+  instance=$(this_instance) || say "warning: this host does not know who it is"
+  group=$(aws autoscaling describe-auto-scaling-instances --instance-ids "$instance" \
+    --query 'AutoScalingInstances[0].AutoScalingGroupName' --output text) || say "warning: no group was found"
+  aws autoscaling complete-lifecycle-action --auto-scaling-group-name "$group" --lifecycle-hook-name "$SHOP_HOOK" \
+    --instance-id "$instance" --lifecycle-action-result "$result" || say "warning: the group did not wait for this host"
+  cfn-signal --exit-code "$code" --stack "$SHOP_STACK" --resource "$SHOP_GROUP" --region "$SHOP_REGION" ||
+    say "warning: nobody waited for a signal"
+}
+
 leave() { # whatever happened: go back from a release that does not work, and tell who waits for this host
   local code=$? ready=/var/lib/shop/ready
   trap - EXIT
@@ -221,8 +259,7 @@ leave() { # whatever happened: go back from a release that does not work, and te
     (go_back) || say "error: the release before does not answer either"
   fi
   if [[ $task == boot && ! -e $ROOT$ready ]]; then
-    [[ $SHOP_ROLE != fleet ]] || cfn-signal --exit-code "$code" --stack "$SHOP_STACK" --resource "$SHOP_GROUP" \
-      --region "$SHOP_REGION" || say "warning: nobody waited for a signal"
+    [[ $SHOP_ROLE != fleet ]] || report_readiness "$code"
     ((code)) || put "$ready" 0644 "answered once"
   fi
   ((code)) || say "$task: done"

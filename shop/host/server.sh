@@ -4,12 +4,6 @@
 pgsql=/var/lib/pgsql data=/var/lib/pgsql/data
 instance='' volume='' device=''
 
-find_instance() {
-  local token address=http://169.254.169.254/latest
-  token=$(curl -fsS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$address/api/token")
-  instance=$(curl -fsS -H "X-aws-ec2-metadata-token: $token" "$address/meta-data/instance-id")
-}
-
 find_volume() { # two under one tag: one of them is the wrong one, and only a person knows which
   local found
   found=$(aws ec2 describe-volumes --query "join(' ', Volumes[].VolumeId)" --output text --filters \
@@ -44,7 +38,7 @@ make_file_system_if_blank() { # blkid says 2 also about what it cannot read, so 
 
 mount_data_volume() {
   local uuid line
-  find_instance
+  instance=$(this_instance)
   find_volume
   within 120 "volume $volume" volume_is_ours
   device=$ROOT/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volume/-/}
@@ -79,6 +73,7 @@ create_cluster() { # beside its place and moved there at the end: half a cluster
   as_postgres openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=$SHOP_NAME-host" \
     -keyout "$new/server.key" -out "$new/server.crt" 2>/dev/null
   mv -T "$new" "$ROOT$data"
+  changed+=("$data")
 }
 
 start_database() {

@@ -12,9 +12,9 @@ import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 
-import botocore.session  # type: ignore[import-untyped]
+import botocore.session
 import pytest
-from cfnlint.jsonschema import StandardValidator  # type: ignore[import-untyped]
+from cfnlint.jsonschema import StandardValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -446,7 +446,7 @@ def test_the_regions_are_those_that_the_aws_client_knows() -> None:
 
 
 def test_the_instance_types_exist() -> None:
-    from cfnlint.helpers import load_resource  # type: ignore[import-untyped]
+    from cfnlint.helpers import load_resource
 
     hosts = load_resource("cfnlint.data.schemas.extensions.aws_ec2_instance", "instancetype_enum.json")
     assert set(rules.HOST_TYPES) <= set(hosts["us-east-1"]["enum"])

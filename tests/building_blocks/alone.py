@@ -23,7 +23,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
-from cfnlint import ManualArgs, lint  # type: ignore[import-untyped]
+from cfnlint import ManualArgs, lint
 
 from blueprint.parts import Protection
 from building_blocks.acknowledged import acknowledge

@@ -11,7 +11,8 @@ from aws_cdk import aws_certificatemanager as acm
 
 from blueprint import parts
 from building_blocks.buckets import LogBucket
-from building_blocks.cdn import CATALOGUE_PATHS, STATIC_PATHS, UNAVAILABLE_PAGE, Cdn
+from building_blocks.cdn import CATALOGUE_PATHS, STATIC_PATHS, Cdn
+from building_blocks.cdn_policies import UNAVAILABLE_PAGE
 from tests.building_blocks.alone import ACCOUNT, CAREFUL, ForeignApp, Template, only, resources, synth_alone
 from workbench.synth import ROOT
 

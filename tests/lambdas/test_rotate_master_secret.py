@@ -11,10 +11,12 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from workbench.synth import ROOT
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+MOTO_ACCOUNT = "123456789012"
 SOURCE = ROOT / "lambdas" / "rotate_master_secret" / "handler.py"
 
 
@@ -67,10 +69,18 @@ class Rotation:
         monkeypatch.setattr(self.handler.rds, "describe_db_instances", describe)
         monkeypatch.setattr(self.handler.time, "sleep", self.slept.append)
 
-    def begin(self) -> str:
-        """Make a pending version without a value, as Secrets Manager does before it calls."""
+    def begin(self, **value: str) -> str:
+        """Make a pending version without a value, as Secrets Manager does before it calls; no request of ours can."""
         version = str(uuid.uuid4())
-        self.secrets.rotate_secret(SecretId=self.arn, ClientRequestToken=version)
+        secret = secretsmanager_backends[MOTO_ACCOUNT]["eu-west-1"].secrets[self.arn]
+        assert isinstance(secret, FakeSecret)
+        secret.remove_version_stages_from_old_versions(["AWSPENDING"])
+        secret.versions[version] = {
+            "createdate": 0,
+            "version_id": version,
+            "version_stages": ["AWSPENDING"],
+            **value,
+        }
         return version
 
     def step(self, step: str, version: str, context: Context | None = None) -> None:
@@ -184,11 +194,8 @@ def test_the_test_passes_as_soon_as_rds_is_done(rotation: Rotation, monkeypatch:
 
 def test_the_trial_run_at_set_up_changes_nothing(rotation: Rotation) -> None:
     """Without an immediate rotation Secrets Manager calls the third step alone, with a version that it drops again."""
-    version = str(uuid.uuid4())
-    rotation.secrets.rotate_secret(SecretId=rotation.arn, ClientRequestToken=version, RotateImmediately=False)
     before = rotation.value()
-    if version in rotation.secrets.describe_secret(SecretId=rotation.arn)["VersionIdsToStages"]:
-        rotation.step("testSecret", version)
+    rotation.step("testSecret", rotation.begin(secret_string=json.dumps(before)))
     assert (rotation.value(), rotation.calls) == (before, [])
 
 

@@ -19,7 +19,7 @@ STUB = Path(__file__).parent / "stubs" / "stub"
 # fmt: off
 STUBBED = (
     "amazon-cloudwatch-agent-ctl", "aws", "blkid", "certbot", "cfn-signal", "chown", "curl", "dnf",
-    "id", "initdb", "mkfs.xfs", "mount", "mountpoint", "openssl", "pg_isready", "pip", "psql",
+    "id", "initdb", "jq", "mkfs.xfs", "mount", "mountpoint", "openssl", "pg_isready", "pip", "psql",
     "python3.13", "rpm", "runuser", "sleep", "systemctl", "unzip", "useradd",
 )
 # fmt: on
@@ -60,7 +60,8 @@ class Host:
         (self.state / "holder").write_text("None\n")
         (self.state / "disk").write_bytes(bytes(4096))
         self.parameter("logs/app", "shop-web-AppLogs-X1")
-        self.parameter("database/managed/endpoint", "db.example.internal")
+        if self.role == "fleet":
+            self.managed_database()
         self.publish("first")
         return self
 
@@ -68,6 +69,11 @@ class Host:
         file = self.state / "parameters" / "shop" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{value}\n")
+
+    def managed_database(self) -> None:
+        """What the data stack publishes from stage 2 on."""
+        for name, value in {"endpoint": "db.example.internal", "port": "5433", "secret": "arn:secret"}.items():
+            self.parameter(f"database/managed/{name}", value)
 
     def read_parameter(self, path: str) -> str:
         return (self.state / "parameters" / "shop" / path).read_text().strip()
@@ -89,7 +95,7 @@ class Host:
     def user_data(self) -> str:
         settings = {"SHOP_NAME": "shop", "SHOP_REGION": "us-east-1", "SHOP_ROLE": self.role}
         if self.role == "fleet":
-            settings |= {"SHOP_RELEASE": self.url("first"), "SHOP_STACK": "shop-web", "SHOP_GROUP": "FleetGroup0"}
+            settings |= {"SHOP_RELEASE": self.url("first"), "SHOP_STACK": "shop-web", "SHOP_GROUP": "FleetGroup0", "SHOP_HOOK": "answers"}
         if self.domain:
             settings |= {"SHOP_DOMAIN": self.domain, "SHOP_EMAIL": "web@example.org"}
         exports = "".join(f"export {name}={value}\n" for name, value in settings.items())
@@ -349,6 +355,37 @@ def test_the_first_host_of_an_environment_says_which_database_is_active(
     assert f"DATABASE_ACTIVE={expected}\n" in host.text("etc/shop/app.env")
 
 
+def test_an_environment_that_is_born_with_a_managed_database_uses_it(server: Host) -> None:
+    server.managed_database()
+    succeeded(server.boot())
+    assert server.read_parameter("database/active") == "managed"
+
+
+def test_rows_on_the_host_are_never_left_for_an_empty_managed_database(server: Host) -> None:
+    """The old volume, and nobody has said which database is active: the one that has the rows."""
+    succeeded(server.boot())
+    (server.state / "parameters/shop/database/active").unlink()
+    server.managed_database()
+    succeeded(server.boot())
+    assert server.read_parameter("database/active") == "host"
+
+
+def test_a_managed_database_gets_its_role_from_the_master(fleet: Host) -> None:
+    succeeded(fleet.boot())
+    used = (fleet.state / "managed").read_text().strip()
+    assert used == "shop_admin:from the secret@db.example.internal:5433 require"
+    (call,) = fleet.calls("psql")
+    assert call.endswith("/host/database.sql")
+    assert "from the secret" not in call
+
+
+def test_a_host_serves_although_the_managed_database_could_not_be_prepared(fleet: Host) -> None:
+    fleet.parameter("database/managed/secret", "arn:gone")
+    run = fleet.boot()
+    succeeded(run)
+    assert "was not prepared" in run.stdout
+
+
 @pytest.mark.parametrize("role", ["server", "fleet"])
 @pytest.mark.parametrize("active", ["host", "managed"])
 def test_what_is_active_stays_active(tmp_path: Path, role: str, active: str) -> None:
@@ -387,6 +424,8 @@ def test_every_parameter_becomes_a_setting(fleet: Host) -> None:
         "CACHE_ENDPOINT=cache.example.internal",
         "DATABASE_ACTIVE=managed",
         "DATABASE_MANAGED_ENDPOINT=db.example.internal",
+        "DATABASE_MANAGED_PORT=5433",
+        "DATABASE_MANAGED_SECRET=arn:secret",
         "DATABASE_REPLICAS_1_ENDPOINT=copy.example.internal",
         "LOGS_APP=shop-web-AppLogs-X1",
     ]
@@ -438,6 +477,21 @@ def test_the_fleet_signals_only_after_the_application_answers(fleet: Host) -> No
     ]
 
 
+def test_a_host_that_answers_is_let_into_its_group(fleet: Host) -> None:
+    succeeded(fleet.boot())
+    (call,) = fleet.calls("aws autoscaling complete-lifecycle-action")
+    assert "--auto-scaling-group-name shop-web-FleetGroup0-X1 --lifecycle-hook-name answers" in call
+    assert call.endswith(f"--instance-id {HERE} --lifecycle-action-result CONTINUE")
+
+
+def test_a_host_that_never_answers_is_given_up(fleet: Host) -> None:
+    fleet.publish("silent", answers=False)
+    shutil.copy(fleet.state / "releases" / "silent.zip", fleet.state / "releases" / "first.zip")
+    assert fleet.boot().returncode != 0
+    (call,) = fleet.calls("aws autoscaling complete-lifecycle-action")
+    assert call.endswith("--lifecycle-action-result ABANDON")
+
+
 def test_the_fleet_signals_failure_when_the_application_never_answers(fleet: Host) -> None:
     fleet.publish("silent", answers=False)
     shutil.copy(fleet.state / "releases" / "silent.zip", fleet.state / "releases" / "first.zip")
@@ -454,7 +508,7 @@ def test_the_fleet_signals_failure_whatever_broke(fleet: Host, broken: str) -> N
 
 def test_the_single_host_signals_nobody(server: Host) -> None:
     succeeded(server.boot())
-    assert server.calls("cfn-signal") == []
+    assert server.calls("cfn-signal") == server.calls("aws autoscaling") == []
 
 
 # --- Releases ---

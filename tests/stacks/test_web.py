@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,12 +127,12 @@ def test_a_firewall_stands_before_the_load_balancer(production: dict[int, Path])
     assert association["ResourceArn"] == {"Ref": balancer}
 
 
-def _listeners(assembly: Path) -> dict[int, dict[str, object]]:
+def _listeners(assembly: Path) -> dict[int, dict[str, Any]]:
     found = of_type(template(assembly, "web"), "AWS::ElasticLoadBalancingV2::Listener").values()
     return {listener["Properties"]["Port"]: listener["Properties"] for listener in found}
 
 
-def _rules(assembly: Path) -> dict[int, dict[str, object]]:
+def _rules(assembly: Path) -> dict[int, dict[str, Any]]:
     found = of_type(template(assembly, "web"), "AWS::ElasticLoadBalancingV2::ListenerRule").values()
     return {rule["Properties"]["Priority"]: rule["Properties"] for rule in found}
 
@@ -140,7 +141,7 @@ def test_with_a_domain_plain_http_is_only_a_redirect(production: dict[int, Path]
     listeners = _listeners(production[3])
     assert set(listeners) == {80, 443}
     assert "redirect" in text(listeners[80]["DefaultActions"])
-    assert listeners[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13")  # type: ignore[attr-defined]
+    assert listeners[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13")
 
 
 def test_internal_paths_are_refused_and_only_own_names_admitted(production: dict[int, Path]) -> None:
@@ -193,7 +194,7 @@ def test_one_rule_never_compares_more_values_than_a_load_balancer_can(production
         for rule in _rules(production[stage]).values():
             values = sum(
                 len(config["Values"])
-                for condition in rule["Conditions"]  # type: ignore[attr-defined]
+                for condition in rule["Conditions"]
                 for config in condition.values()
                 if isinstance(config, dict)
             )

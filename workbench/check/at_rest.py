@@ -37,7 +37,7 @@ def disks(path: str) -> Encrypted:
 
 
 def instance_disks(system: System, instance: Resource) -> bool:
-    template = system.target(instance.stack, instance.get("LaunchTemplate"), "AWS::EC2::LaunchTemplate")
+    template = system.target(instance.get("LaunchTemplate"), "AWS::EC2::LaunchTemplate")
     if "BlockDeviceMappings" not in instance.properties and template is not None:
         return True  # looked at where it stands
     return disks("BlockDeviceMappings")(system, instance)
@@ -45,7 +45,7 @@ def instance_disks(system: System, instance: Resource) -> bool:
 
 def database(system: System, instance: Resource) -> bool:
     """Its own setting; a replica takes its primary's."""
-    source = system.target(instance.stack, instance.get("SourceDBInstanceIdentifier"), "AWS::RDS::DBInstance")
+    source = system.target(instance.get("SourceDBInstanceIdentifier"), "AWS::RDS::DBInstance")
     return yes((source or instance).get("StorageEncrypted"))
 
 
@@ -162,7 +162,7 @@ def retention(system: System, wanted: Wanted) -> Verdicts:
             if writer == "AWS::EC2::FlowLog" and resource.get("LogDestinationType") == "s3":
                 continue
             destination: Any = resource.get(path) or resource.get("LogDestination")
-            group_of_it = system.target(resource.stack, destination, "AWS::Logs::LogGroup")
+            group_of_it = system.target(destination, "AWS::Logs::LogGroup")
             yield resource, None if group_of_it else "writes to a log group that has no end"
 
 

@@ -21,14 +21,12 @@ CLOUDFRONT_REGION = "us-east-1"
 )
 def region(system: System, _: Wanted) -> Verdicts:
     for distribution in system.of_type("AWS::CloudFront::Distribution"):
-        firewall = system.target(
-            distribution.stack, distribution.get("DistributionConfig.WebACLId"), "AWS::WAFv2::WebACL"
-        )
+        firewall = system.target(distribution.get("DistributionConfig.WebACLId"), "AWS::WAFv2::WebACL")
         yield distribution, None if firewall else "has no firewall"
         if firewall is not None:
             yield firewall, None if firewall.get("Scope") == "CLOUDFRONT" else "is not made for CloudFront"
         certificate = distribution.get("DistributionConfig.ViewerCertificate.AcmCertificateArn")
-        found = system.target(distribution.stack, certificate, "AWS::CertificateManager::Certificate")
+        found = system.target(certificate, "AWS::CertificateManager::Certificate")
         if certificate is not None:
             yield found or distribution, _elsewhere(found) if found else "has a certificate that no template describes"
     for firewall in system.of_type("AWS::WAFv2::WebACL"):

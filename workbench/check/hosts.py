@@ -40,7 +40,7 @@ def settings(host: Resource) -> Mapping[str, Any]:
 def hosts(system: System) -> Iterator[tuple[Resource, Mapping[str, Any]]]:
     """Every description of a host, an instance with what its launch template adds."""
     for host in system.of_type(*HOSTS):
-        template = system.target(host.stack, host.get("LaunchTemplate"), "AWS::EC2::LaunchTemplate")
+        template = system.target(host.get("LaunchTemplate"), "AWS::EC2::LaunchTemplate")
         yield host, {**(settings(template) if template else {}), **settings(host)}
 
 
@@ -86,10 +86,8 @@ def metadata(system: System, _: Wanted) -> Verdicts:
 def session_manager(system: System, _: Wanted) -> Verdicts:
     for host, its in hosts(system):
         profile = its.get("IamInstanceProfile")
-        profile_resource = system.target(host.stack, profile, "AWS::IAM::InstanceProfile")
-        role = profile_resource and system.target(
-            profile_resource.stack, profile_resource.get("Roles"), "AWS::IAM::Role"
-        )
+        profile_resource = system.target(profile, "AWS::IAM::InstanceProfile")
+        role = profile_resource and system.target(profile_resource.get("Roles"), "AWS::IAM::Role")
         if role is None:
             yield host, None if "LaunchTemplate" in host.properties and profile is None else "has no role"
             continue
@@ -144,7 +142,7 @@ def _backed_up(system: System, volume: Resource) -> bool:
     tags = {(tag.get("Key"), str(tag.get("Value"))) for tag in items(volume.get("Tags"))}
     for selection in system.of_type("AWS::Backup::BackupSelection"):
         chosen = selection.get("BackupSelection", {})
-        if volume in system.targets(selection.stack, chosen.get("Resources")):
+        if volume in system.targets(chosen.get("Resources")):
             return True
         wanted = [(tag.get("ConditionKey"), str(tag.get("ConditionValue"))) for tag in items(chosen.get("ListOfTags"))]
         if any(tag in tags for tag in wanted):

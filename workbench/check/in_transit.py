@@ -122,7 +122,7 @@ def _listener_problem(system: System, listener: Resource) -> str | None:
 )
 def stores(system: System, _: Wanted) -> Verdicts:
     for instance in system.of_type("AWS::RDS::DBInstance"):
-        group = system.target(instance.stack, instance.get("DBParameterGroupName"), "AWS::RDS::DBParameterGroup")
+        group = system.target(instance.get("DBParameterGroupName"), "AWS::RDS::DBParameterGroup")
         forced = group is not None and str(group.get("Parameters", {}).get("rds.force_ssl")) == "1"
         yield instance, None if forced else "lets clients in without TLS"
     for cache in system.of_type("AWS::ElastiCache::ReplicationGroup"):

@@ -8,13 +8,13 @@ from ipaddress import ip_network
 from typing import Any
 
 from blueprint.parts import Egress
-from workbench.check.reading import Resource, System, dig, items, leaves, number
+from workbench.check.reading import Resource, System, items, leaves, number
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates import Reference
+from workbench.templates.assembly import ROLES
 
 LOGIN_PORTS = (22, 3389)
 EDGE_PORTS = (80, 443)
-# Oldest first; a stack may read only those before it.
-ROLES = ("global", "network", "data", "web", "edge", "workers", "signals")
 STRONG = ("network", "web")
 # Type -> the properties that name its security groups; without any of them AWS takes the VPC's default group.
 TAKES_GROUPS = {
@@ -73,7 +73,7 @@ class Opening:
     def from_everywhere(self) -> bool:
         """From the whole internet, or from so much of it that it makes no difference."""
         for cidr, widest in ((self.permission.get("CidrIp"), 8), (self.permission.get("CidrIpv6"), 16)):
-            if cidr is None or (isinstance(cidr, Mapping) and "Fn::GetAtt" in cidr):
+            if cidr is None or isinstance(cidr, Reference):
                 continue
             try:
                 if ip_network(cidr, strict=False).prefixlen < widest:
@@ -88,7 +88,7 @@ def openings(system: System) -> Iterator[Opening]:
         for permission in items(group.get("SecurityGroupIngress")):
             yield Opening(group, group, permission)
     for ingress in system.of_type("AWS::EC2::SecurityGroupIngress"):
-        group_of_it = system.target(ingress.stack, ingress.get("GroupId"), "AWS::EC2::SecurityGroup")
+        group_of_it = system.target(ingress.get("GroupId"), "AWS::EC2::SecurityGroup")
         yield Opening(ingress, group_of_it, ingress.properties)
 
 
@@ -153,8 +153,7 @@ def _is_edge(group: Resource) -> bool:
 def default_group(system: System, _: Wanted) -> Verdicts:
     for resource in system.resources:
         for _path, part in leaves(resource.properties):
-            names = part.get("Fn::GetAtt") if isinstance(part, Mapping) else None
-            if names is not None and "DefaultSecurityGroup" in str(names):
+            if isinstance(part, Reference) and part.attribute == "DefaultSecurityGroup":
                 yield resource, "uses the default group"
         missing = _names_no_group(resource)
         if missing is not None:
@@ -199,7 +198,7 @@ def data_routes(system: System, _: Wanted) -> Verdicts:
         yield subnet, f"can reach the internet: {' -> '.join(way)}" if way else None
     for group in system.of_type("AWS::RDS::DBSubnetGroup", "AWS::ElastiCache::SubnetGroup"):
         asked = items(group.get("SubnetIds"))
-        known = [system.target(group.stack, subnet, "AWS::EC2::Subnet") for subnet in asked]
+        known = [system.target(subnet, "AWS::EC2::Subnet") for subnet in asked]
         yield group, None if asked and all(known) else "names a subnet that no template of ours describes"
 
 
@@ -208,7 +207,7 @@ def _data_subnets(system: System) -> list[Resource]:
     used = [
         subnet
         for group in system.of_type("AWS::RDS::DBSubnetGroup", "AWS::ElastiCache::SubnetGroup")
-        for subnet in system.targets(group.stack, group.get("SubnetIds"))
+        for subnet in system.targets(group.get("SubnetIds"))
         if subnet.type == "AWS::EC2::Subnet"
     ]
     return list(dict.fromkeys([*tagged, *used]))
@@ -230,7 +229,7 @@ def _way_out(system: System, start: Resource) -> list[str]:
                 hop
                 for name in route.properties
                 if name not in ("RouteTableId", "VpcEndpointId")
-                for hop in system.targets(route.stack, route.get(name))
+                for hop in system.targets(route.get(name))
             ]
             if not hops:
                 return [*path, route.id]
@@ -238,7 +237,7 @@ def _way_out(system: System, start: Resource) -> list[str]:
                 # A host or interface that forwards is followed into its own subnet.
                 if hop.type in WAYS_OUT:
                     return [*path, route.id, hop.id]
-                for next_subnet in system.targets(hop.stack, hop.get("SubnetId")):
+                for next_subnet in system.targets(hop.get("SubnetId")):
                     if next_subnet not in seen:
                         seen.add(next_subnet)
                         waiting.append((next_subnet, [*path, route.id, hop.id]))
@@ -247,7 +246,7 @@ def _way_out(system: System, start: Resource) -> list[str]:
 
 def _routes(system: System, subnet: Resource) -> Iterator[Resource]:
     for association in system.users(subnet, "AWS::EC2::SubnetRouteTableAssociation", "SubnetId"):
-        table = system.target(association.stack, association.get("RouteTableId"), "AWS::EC2::RouteTable")
+        table = system.target(association.get("RouteTableId"), "AWS::EC2::RouteTable")
         if table is not None:
             yield from system.users(table, "AWS::EC2::Route", "RouteTableId")
 
@@ -279,32 +278,24 @@ def address_plan(system: System, _: Wanted) -> Verdicts:
     source="AWS CloudFormation exports; aws-cdk issue 38829",
 )
 def references(system: System, _: Wanted) -> Verdicts:
-    for stack in system.stacks:
-        older = ROLES[: ROLES.index(stack.role)] if stack.role in ROLES else ()
-        for resource in (each for each in system.resources if each.stack is stack):
-            for _path, part in leaves(resource.body):
-                if not isinstance(part, Mapping):
-                    continue
-                if "Fn::ImportValue" in part:
-                    yield resource, _bad_import(system, part["Fn::ImportValue"], older)
-                elif "Fn::GetStackOutput" in part:
-                    yield resource, _bad_weak_reference(system, part["Fn::GetStackOutput"], older)
+    outputs = {(stack.name, output): stack.role for stack in system.stacks for output in stack.outputs}
+    for resource in system.resources:
+        role = resource.stack.role
+        older = ROLES[: ROLES.index(role)] if role in ROLES else ()
+        for _path, part in leaves(resource.body):
+            match part:
+                case {"Fn::ImportValue": name}:
+                    yield resource, _wrong_owner(system.exports.get(str(name)), older, f"export {name}", strong=True)
+                case {"Fn::GetStackOutput": {"StackName": stack_name, "OutputName": output}}:
+                    yield resource, _wrong_owner(outputs.get((stack_name, output)), older, f"output {output}")
 
 
-def _bad_import(system: System, name: Any, older: tuple[str, ...]) -> str | None:
-    owner = system.exports[name][0].role if isinstance(name, str) and name in system.exports else None
+def _wrong_owner(owner: str | None, older: tuple[str, ...], what: str, *, strong: bool = False) -> str | None:
     if owner is None:
-        return f"imports {name}, which no stack exports"
+        return f"reads the {what}, which no stack has"
     if owner not in older:
-        return f"imports from {owner}, which is not older"
-    return None if owner in STRONG else f"holds back {owner} by an export"
-
-
-def _bad_weak_reference(system: System, argument: Any, older: tuple[str, ...]) -> str | None:
-    owner = next((stack for stack in system.stacks if stack.name == dig(argument, "StackName")), None)
-    if owner is None or dig(owner.template, f"Outputs.{dig(argument, 'OutputName')}") is None:
-        return f"reads an output that does not exist: {argument}"
-    return None if owner.role in older else f"reads from {owner.role}, which is not older"
+        return f"reads from {owner}, which is not older"
+    return f"holds {owner} back by an export" if strong and owner not in STRONG else None
 
 
 @rule(

@@ -37,7 +37,7 @@ def statements_of(system: System, role: Resource) -> Iterator[Mapping[str, Any]]
         yield from items(dig(policy, "PolicyDocument.Statement"))
     for policy in system.of_type(*POLICIES):
         attached = [policy.get("Roles"), policy.get("RoleName")]
-        if role in system.targets(policy.stack, attached):
+        if role in system.targets(attached):
             yield from items(policy.get("PolicyDocument.Statement"))
 
 

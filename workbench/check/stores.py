@@ -97,8 +97,8 @@ def _instance_problems(system: System, instance: Resource) -> Iterator[str]:
         yield f"is not Graviton: {instance.get('DBInstanceClass')}"
     if not yes(instance.get("EnableIAMDatabaseAuthentication")):
         yield "knows no IAM tokens"
-    group = system.target(instance.stack, instance.get("DBSubnetGroupName"), "AWS::RDS::DBSubnetGroup")
-    subnets = system.targets(group.stack, group.get("SubnetIds")) if group else []
+    group = system.target(instance.get("DBSubnetGroupName"), "AWS::RDS::DBSubnetGroup")
+    subnets = system.targets(group.get("SubnetIds")) if group else []
     if len({str(subnet.get("AvailabilityZone")) for subnet in subnets}) < 2:
         yield "is in fewer than two zones"
 
@@ -227,7 +227,7 @@ def replicas(system: System, wanted: Wanted) -> Verdicts:
     for copy in copies:
         own = [name for name in ("StorageEncrypted", "MasterUsername", "DBName") if name in copy.properties]
         yield copy, f"sets {', '.join(own)}, which its primary decides" if own else None
-        source = system.target(copy.stack, copy.get("SourceDBInstanceIdentifier"), "AWS::RDS::DBInstance")
+        source = system.target(copy.get("SourceDBInstanceIdentifier"), "AWS::RDS::DBInstance")
         yield copy, None if source is not None else "copies a database that is not ours"
         if spec is not None and len(copies) != spec.read_replicas:
             yield copy, f"is one of {len(copies)}, its stage says {spec.read_replicas}"

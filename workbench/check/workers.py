@@ -31,8 +31,8 @@ def has_workers(stage: Stage) -> bool:
 )
 def jobs(system: System, wanted: Wanted) -> Verdicts:
     for mapping in system.of_type("AWS::Lambda::EventSourceMapping"):
-        queue = system.target(mapping.stack, mapping.get("EventSourceArn"), "AWS::SQS::Queue")
-        function = system.target(mapping.stack, mapping.get("FunctionName"), "AWS::Lambda::Function")
+        queue = system.target(mapping.get("EventSourceArn"), "AWS::SQS::Queue")
+        function = system.target(mapping.get("FunctionName"), "AWS::Lambda::Function")
         if function is None or queue is None:
             yield mapping, "joins a queue and a function that are not both ours"
             continue
@@ -69,7 +69,7 @@ def _mapping_problems(mapping: Resource, queue: Resource, function: Resource) ->
 def _queue_problems(system: System, queue: Resource) -> Iterator[str]:
     if "MaximumMessageSize" not in queue.properties:
         yield "leaves its largest message to AWS, which has changed it before"
-    dead = system.target(queue.stack, queue.get("RedrivePolicy.deadLetterTargetArn"), "AWS::SQS::Queue")
+    dead = system.target(queue.get("RedrivePolicy.deadLetterTargetArn"), "AWS::SQS::Queue")
     if dead is None:
         yield "has no dead-letter queue"
         return
@@ -81,7 +81,7 @@ def _queue_problems(system: System, queue: Resource) -> Iterator[str]:
 
 
 def _place_problems(system: System, function: Resource) -> Iterator[str]:
-    role = system.target(function.stack, function.get("Role"), "AWS::IAM::Role")
+    role = system.target(function.get("Role"), "AWS::IAM::Role")
     actions = {
         action
         for statement in (statements_of(system, role) if role else ())

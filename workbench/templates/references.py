@@ -91,7 +91,10 @@ def references(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[t
 
 def is_function(value: Any) -> bool:
     """Whether a mapping is one of CloudFormation's functions rather than data."""
-    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::"))
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return False
+    (name,) = value
+    return name == "Ref" or name.startswith("Fn::")
 
 
 class Resolver:
@@ -198,7 +201,7 @@ class Resolver:
     def _condition(self, stack: StackTemplate, name: str) -> Any:
         """What a condition says instead of what it is called, so that a change of it is seen where it matters."""
         said = (stack.template.get("Conditions") or {}).get(name)
-        return name if said is None else self._inline(stack, said, {name})
+        return name if said is None else self.resolve(stack, self._inline(stack, said, {name}))
 
     def _inline(self, stack: StackTemplate, value: Any, seen: set[str]) -> Any:
         if isinstance(value, Mapping) and set(value) == {"Condition"} and value["Condition"] not in seen:
