@@ -112,4 +112,5 @@ class Protection:
     keep_data: bool  # what a template no longer holds is kept (or snapshotted), not deleted
     backup_days: int
     log_days: int
+    reserve_concurrency: bool  # functions keep their share of the account's quota; a new account has none to give
     time_to_live_days: int | None = None  # a tag for clean-up: days from the creation of a stack

@@ -16,6 +16,7 @@ from building_blocks.buckets import LogBucket
 from building_blocks.cdn import Cdn
 from building_blocks.firewall import Firewall
 from building_blocks.load_balancer import LoadBalancer
+from building_blocks.origin_keys import OriginKeys
 from stacks.base import BlueprintStack
 from stacks.network import NetworkStack
 from stacks.web import WebStack
@@ -105,17 +106,19 @@ class EdgeStack(BlueprintStack):
         self._network, self._web = network, web
         spec = environment.stage.cdn
         self.cdn: Cdn | None = None
-        if spec is not None and web.front is not None:
+        if spec is not None and web.front is not None and web.origin_keys is not None:
             self._key = self.borrow_key(network.key)
             essentials = elsewhere.essentials if elsewhere is not None else None
             essentials = essentials or EdgeEssentials(
                 self, spec, environment=environment, protection=protection, key=self._key, alerts=network.alerts
             )
-            self.cdn = self._distribution(spec, web.front, essentials)
+            self.cdn = self._distribution(spec, web.front, web.origin_keys, essentials)
         if environment.domain is not None:
             self._domain_record(environment.domain)
 
-    def _distribution(self, spec: CdnSpec, front: LoadBalancer, essentials: EdgeEssentials) -> Cdn:
+    def _distribution(
+        self, spec: CdnSpec, front: LoadBalancer, origin_keys: OriginKeys, essentials: EdgeEssentials
+    ) -> Cdn:
         environment = self._environment
         logs = LogBucket(self, "EdgeLogs", protection=self._protection, accepts_acls=True)
         return Cdn(
@@ -126,7 +129,7 @@ class EdgeStack(BlueprintStack):
                 f"origin.{environment.domain}" if environment.domain else front.balancer.load_balancer_dns_name
             ),
             origin_over_tls=environment.domain is not None,
-            origin_key=self._web.origin_keys[-1].secret_value.unsafe_unwrap(),
+            origin_key=origin_keys.sent,
             domain_names=[environment.domain] if environment.domain else [],
             certificate=essentials.certificate,
             firewall_arn=essentials.firewall.arn,

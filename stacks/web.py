@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import aws_cdk as cdk
 from aws_cdk import aws_certificatemanager as acm
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_wafv2 as waf
 from constructs import IConstruct
 
 from blueprint.environment import Environment
 from blueprint.parts import VISITOR_LIMIT, Protection, SingleServer
 from blueprint.parts import Fleet as FleetSpec
-from building_blocks.acknowledged import acknowledge
 from building_blocks.firewall import Firewall
 from building_blocks.fleet import Fleet
 from building_blocks.host_role import HostRole
-from building_blocks.keeping import keep
 from building_blocks.load_balancer import Admission, LoadBalancer
 from building_blocks.logs import log_group
+from building_blocks.origin_keys import OriginKeys
 from building_blocks.published import publish
 from building_blocks.release import Release
 from building_blocks.server import Server
 from building_blocks.tiers import HOST_DATABASE_PORT
+from stacks import hosts
 from stacks.base import BlueprintStack
 from stacks.data import DataStack
 from stacks.network import NetworkStack
-
-SHOP = Path(__file__).parent.parent / "shop"
 
 
 class WebStack(BlueprintStack):
@@ -59,14 +53,14 @@ class WebStack(BlueprintStack):
 
         app_logs = log_group(self, "AppLogs", key=self._key, protection=protection)
         publish(self, "AppLogGroup", path=f"/{name}/logs/app", value=app_logs.log_group_name, meaning="The hosts' log")
-        self.release = Release(self, "Release", environment_name=name, code=SHOP, pinned=environment.pins.release)
+        self.release = Release(self, "Release", environment_name=name, code=hosts.SHOP, pinned=environment.pins.release)
         self._hosts = HostRole(self, "Hosts", environment_name=name, key=self._key, app_logs=app_logs)
         self.role = self._hosts.role
         self.export_value(self.role.role_name, description="The hosts' role, for rights that younger stacks add")
         self._give_rights()
 
         self.server = self._server(stage.server) if stage.server is not None else None
-        self.origin_keys = self._origin_keys() if stage.cdn is not None else []
+        self.origin_keys = self._origin_keys() if stage.cdn is not None else None
         self.front = self._front() if stage.fleet is not None else None
         if stage.fleet is not None and self.front is not None:
             self._fleet(stage.fleet, self.front)
@@ -74,7 +68,7 @@ class WebStack(BlueprintStack):
 
     def _lend_to_edge(self) -> None:
         """What the edge reads from here, it reads weakly: hosts and load balancers come and go."""
-        lent: list[IConstruct] = [*self.origin_keys]
+        lent: list[IConstruct] = [*self.origin_keys.secrets] if self.origin_keys is not None else []
         if self.server is not None:
             lent.append(self.server.address)
         if self.front is not None:
@@ -83,22 +77,22 @@ class WebStack(BlueprintStack):
             cdk.CrossStackReferences.of(resource).produce(cdk.ReferenceStrength.WEAK)
 
     def _give_rights(self) -> None:
-        hosts, data = self._hosts, self._data
-        hosts.may_read_objects(
+        role, data = self._hosts, self._data
+        role.may_read_objects(
             self.release.objects_arn, because="A host reads whatever release the parameter names; it cannot list them."
         )
-        hosts.may_use_files(data.files_arn)
+        role.may_use_files(data.files_arn)
         if self._environment.stage.server is not None:
-            hosts.may_own_its_database(key=self._key)
+            role.may_own_its_database(key=self._key)
         if self._environment.stage.fleet is not None:
-            hosts.may_join_its_fleet()
+            role.may_join_its_fleet()
         if data.database_secret_arn is not None:
-            hosts.may_prepare_database(data.database_secret_arn)
-            hosts.may_connect(
+            role.may_prepare_database(data.database_secret_arn)
+            role.may_connect(
                 action="rds-db:connect", arns=[self.database_user(resource_id) for resource_id in data.database_ids]
             )
         if data.cache_arns:
-            hosts.may_connect(action="elasticache:Connect", arns=data.cache_arns)
+            role.may_connect(action="elasticache:Connect", arns=data.cache_arns)
 
     def _server(self, spec: SingleServer) -> Server:
         environment, tiers = self._environment, self._network.tiers
@@ -111,8 +105,8 @@ class WebStack(BlueprintStack):
             subnet=self._network.vpc.public_subnets[0],  # the zone that the data volume is in
             security_groups=(tiers.edge, tiers.app),
             role=self.role,
-            image=_image(environment),
-            boot_script="#!/bin/bash\n" + _boot_script(environment, role="server"),
+            image=hosts.image(environment),
+            boot_script=hosts.server_script(environment),
             release_url=self.release.url,
             protection=self._protection,
             alerts=self._network.alerts,
@@ -136,7 +130,7 @@ class WebStack(BlueprintStack):
             certificate=self._certificate(),
             admission=Admission(
                 host_names=names,
-                origin_keys=tuple(key.secret_value.unsafe_unwrap() for key in self.origin_keys) if locked else (),
+                origin_keys=self.origin_keys.accepted if self.origin_keys is not None and locked else (),
             ),
             protection=self._protection,
             alerts=self._network.alerts,
@@ -170,29 +164,9 @@ class WebStack(BlueprintStack):
             validation=acm.CertificateValidation.from_dns(self.zone),
         )
 
-    def _origin_keys(self) -> list[secretsmanager.Secret]:
-        """What the edge proves itself with: the newest is sent, the one before is still accepted."""
+    def _origin_keys(self) -> OriginKeys:
         newest = self._environment.pins.origin_key_generation
-        keys = []
-        for generation in range(max(1, newest - 1), newest + 1):
-            key = secretsmanager.Secret(
-                self,
-                f"OriginKey{generation}",
-                description="The header that proves that a request came through the edge",
-                encryption_key=self._key,
-                generate_secret_string=secretsmanager.SecretStringGenerator(
-                    exclude_punctuation=True, password_length=40
-                ),
-            )
-            keep(key, self._protection)
-            acknowledge(
-                key,
-                "SMG4",
-                because="Rotated by raising origin_key_generation: both sides must change in order, old and new "
-                "overlapping, which a schedule cannot do.",
-            )
-            keys.append(key)
-        return keys
+        return OriginKeys(self, "OriginKeys", newest=newest, key=self._key, protection=self._protection)
 
     def _fleet(self, spec: FleetSpec, front: LoadBalancer) -> None:
         environment = self._environment
@@ -203,8 +177,8 @@ class WebStack(BlueprintStack):
             vpc=self._network.vpc,
             security_group=self._network.tiers.app,
             role=self.role,
-            image=_image(environment),
-            boot_script=_boot_script(environment, role="fleet", SHOP_RELEASE=self.release.url),
+            image=hosts.image(environment),
+            boot_script=hosts.fleet_script(environment, release_url=self.release.url),
             front=front,
         )
         if environment.domain is not None:
@@ -216,19 +190,3 @@ class WebStack(BlueprintStack):
                 target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(front.balancer)),
                 comment="Where the edge finds the load balancer",
             )
-
-
-def _image(environment: Environment) -> ec2.IMachineImage:
-    """Amazon Linux 2023 on Graviton: the pinned image, or the newest where nothing is pinned."""
-    if environment.pins.image is not None:
-        return ec2.MachineImage.generic_linux({environment.region: environment.pins.image})
-    return ec2.MachineImage.latest_amazon_linux2023(cpu_type=ec2.AmazonLinuxCpuType.ARM_64)
-
-
-def _boot_script(environment: Environment, *, role: str, **settings: str) -> str:
-    """The boot script with what it needs to know; at stages 1 and 2 it is the same to the last byte."""
-    known = {"SHOP_NAME": environment.name, "SHOP_REGION": environment.region, "SHOP_ROLE": role, **settings}
-    if environment.domain is not None and role == "server":
-        known |= {"SHOP_DOMAIN": environment.domain, "SHOP_EMAIL": environment.alarm_email or ""}
-    exports = [f"export {name}={value}" for name, value in known.items()]
-    return "\n".join([*exports, (SHOP / "host" / "boot.sh").read_text()])

@@ -119,7 +119,7 @@ class WorkersStack(BlueprintStack):
         sender = workers["confirmation_email"]
         sender.may(["ses:SendEmail"], mail.sending_arns)
         if mail.sender is not None and mail.rules_name is not None:
-            sender.configure("SENDER", mail.sender)
+            sender.configure("MAIL_FROM", mail.sender)
             sender.configure("MAIL_RULES", mail.rules_name)
         workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
         workers["image_resize"].may(["s3:GetObject"], [f"{files}/images/*"])

@@ -22,8 +22,7 @@ from building_blocks.logs import log_group
 class PythonFunction(Construct):
     """Runs `handler.handler` of a folder. It may write its log and traces; every further right is a `may` sentence.
 
-    `concurrency` is reserved: it is the limit, and other functions of the account cannot take it away. The account's
-    quota must leave 100 besides, which a brand-new account does not have until it asks.
+    `concurrency` is reserved where the profile says so: then it is the limit, and no other function can take it away.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class PythonFunction(Construct):
             role=self.role,
             timeout=cdk.Duration.seconds(timeout_seconds),
             memory_size=memory_mib,
-            reserved_concurrent_executions=concurrency,
+            reserved_concurrent_executions=concurrency if protection.reserve_concurrency else None,
             environment=dict(environment),
             environment_encryption=key,
             log_group=logs,

@@ -40,9 +40,7 @@ _tags = st.dictionaries(
     max_size=5,
 )
 _host = st.sampled_from(rules.HOST_TYPES)
-_job = _some(
-    timeout_seconds=st.integers(1, 900), memory_mib=st.integers(128, 10240), concurrency=st.integers(2, 1000)
-)
+_job = _some(timeout_seconds=st.integers(1, 900), memory_mib=st.integers(128, 10240), concurrency=st.integers(2, 1000))
 
 
 def _parts(*, production: bool) -> dict[str, st.SearchStrategy[Any]]:

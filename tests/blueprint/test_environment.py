@@ -346,7 +346,7 @@ def test_no_slip_of_the_hand_raises_anything_else(text: str, data: st.DataObject
         "x = " + "{a=" * 1_300 + "\n",
         "x = [" + "[[],\n" * 12_000,
         '"' * 60_000,
-        "x = \"\"\"" + "\"\n" * 30_000,
+        'x = """' + '"\n' * 30_000,
     ],
     ids=["deep key", "deep keys", "deep table", "deep list", "quotes", "quotes in a text"],
 )

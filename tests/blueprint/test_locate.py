@@ -18,7 +18,7 @@ PLAIN = [
     *('"""\na = 1\n[b]\n"""', "'''\n'' ] } , \"\n'''", '"""four quotes end here""""', "'''two more '''''"),
     '"""\\\n  "" \\""""',
 ]
-BLANKS = st.sampled_from(["", " ", "\t", "\n", "\n\n  ", "# ] , }\n", " # 'a' = \"\"\"\n\n"])
+BLANKS = st.sampled_from(["", " ", "\t", "\n", "\n\n  ", "# ] , }\n", ' # \'a\' = """\n\n'])
 
 
 @dataclass

@@ -25,15 +25,14 @@ from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
 from cfnlint import ManualArgs, lint
 
-from blueprint.parts import Protection
+from blueprint.profiles import PROFILES
 from building_blocks.acknowledged import acknowledge
 from workbench.synth import ROOT
 
 Template = dict[str, Any]
 
 ACCOUNT, REGION = "111111111111", "eu-west-1"
-CAREFUL = Protection(deletion_protection=True, keep_data=True, backup_days=35, log_days=365)
-CARELESS = Protection(deletion_protection=False, keep_data=False, backup_days=1, log_days=7, time_to_live_days=7)
+CAREFUL, CARELESS = PROFILES["production"], PROFILES["sandbox"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The blocks that every stage is made of, each alone in somebody else's CDK app: cdk-nag and cfn-lint look at it there."""
+"""The blocks that every stage is made of, each alone in somebody else's CDK app."""
 
 from __future__ import annotations
 

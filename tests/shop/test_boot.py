@@ -95,7 +95,12 @@ class Host:
     def user_data(self) -> str:
         settings = {"SHOP_NAME": "shop", "SHOP_REGION": "us-east-1", "SHOP_ROLE": self.role}
         if self.role == "fleet":
-            settings |= {"SHOP_RELEASE": self.url("first"), "SHOP_STACK": "shop-web", "SHOP_GROUP": "FleetGroup0", "SHOP_HOOK": "answers"}
+            settings |= {
+                "SHOP_RELEASE": self.url("first"),
+                "SHOP_STACK": "shop-web",
+                "SHOP_GROUP": "FleetGroup0",
+                "SHOP_HOOK": "answers",
+            }
         if self.domain:
             settings |= {"SHOP_DOMAIN": self.domain, "SHOP_EMAIL": "web@example.org"}
         exports = "".join(f"export {name}={value}\n" for name, value in settings.items())

@@ -179,7 +179,7 @@ def test_during_a_rotation_the_old_and_the_new_origin_key_are_accepted(
         synth(replace(environment, pins=environment.pins.model_copy(update={"origin_key_generation": 3}))), "web"
     )
     keys = set(of_type(web, "AWS::SecretsManager::Secret"))
-    assert {name[:10] for name in keys} == {"OriginKey2", "OriginKey3"}
+    assert {name[:21] for name in keys} == {"OriginKeysGeneration2", "OriginKeysGeneration3"}
     conditions = text(
         [
             rule["Properties"]["Conditions"]

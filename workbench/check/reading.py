@@ -1,4 +1,4 @@
-"""The resources of one environment as rules ask for them: a property by its path, what it refers to, who refers to it."""
+"""Resources as rules ask for them: a property by its path, what it refers to, and who refers to it."""
 
 from __future__ import annotations
 

@@ -74,12 +74,17 @@ class Refinement:
 
 _ROWS = (
     Refinement("AWS::EC2::Instance", "InstanceType", "stops and starts", INSTANCE, same_image),
-    Refinement("AWS::EC2::Instance", "UserData", "stops and starts; the script does not run again", INSTANCE, same_image),
+    Refinement(
+        "AWS::EC2::Instance", "UserData", "stops and starts; the script does not run again", INSTANCE, same_image
+    ),
     Refinement("AWS::EC2::Instance", "EbsOptimized", "stops and starts", INSTANCE, same_image),
     Refinement("AWS::EC2::Instance", "SecurityGroupIds", "in a VPC the groups are swapped in place", INSTANCE),
     Refinement(
-        "AWS::EC2::VPC", "InstanceTenancy", "new instances are no longer dedicated",
-        RESOURCE_PAGES + "ec2-vpc.html", from_dedicated,
+        "AWS::EC2::VPC",
+        "InstanceTenancy",
+        "new instances are no longer dedicated",
+        RESOURCE_PAGES + "ec2-vpc.html",
+        from_dedicated,
     ),
     Refinement("AWS::RDS::DBInstance", "MultiAZ", "a standby is added or removed beside the running database", MODIFY),
     Refinement("AWS::RDS::DBInstance", "BackupRetentionPeriod", "in place; to or from 0 restarts", MODIFY),
@@ -88,19 +93,31 @@ _ROWS = (
     Refinement("AWS::RDS::DBInstance", "StorageType", "in place; to or from magnetic restarts", MODIFY),
     Refinement("AWS::RDS::DBInstance", "DBParameterGroupName", "in place; static parameters need a restart", DATABASE),
     Refinement(
-        "AWS::RDS::DBInstance", "SourceDBInstanceIdentifier", "the replica becomes a database of its own", DATABASE,
+        "AWS::RDS::DBInstance",
+        "SourceDBInstanceIdentifier",
+        "the replica becomes a database of its own",
+        DATABASE,
         taken_away,
     ),
     Refinement(
-        "AWS::RDS::DBInstance", "PerformanceInsightsKMSKeyId", "set when Performance Insights starts or stops", MODIFY,
+        "AWS::RDS::DBInstance",
+        "PerformanceInsightsKMSKeyId",
+        "set when Performance Insights starts or stops",
+        MODIFY,
         switched_on_or_off,
     ),
     Refinement(
-        "AWS::ElastiCache::ReplicationGroup", "NumNodeGroups", "keys move while the cluster answers", CACHE,
+        "AWS::ElastiCache::ReplicationGroup",
+        "NumNodeGroups",
+        "keys move while the cluster answers",
+        CACHE,
         online_resharding,
     ),
     Refinement(
-        "AWS::ElastiCache::ReplicationGroup", "NodeGroupConfiguration", "keys move while the cluster answers", CACHE,
+        "AWS::ElastiCache::ReplicationGroup",
+        "NodeGroupConfiguration",
+        "keys move while the cluster answers",
+        CACHE,
         online_resharding,
     ),
     *(

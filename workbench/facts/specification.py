@@ -25,7 +25,9 @@ def specification_path() -> Path:
     """The file of the service specification; BLUEPRINT_SPECIFICATION names another one."""
     path = Path(os.environ.get("BLUEPRINT_SPECIFICATION") or ROOT / "node_modules" / "aws-cdk" / "db.json.gz")
     if not path.is_file():
-        raise NotSetUp(f"{path} is missing: the service specification comes with the CDK command line; run `make set-up`")
+        raise NotSetUp(
+            f"{path} is missing: the service specification comes with the CDK command line; run `make set-up`"
+        )
     return path
 
 

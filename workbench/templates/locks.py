@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from workbench.templates.assembly import Assembly, StackTemplate
-from workbench.templates.references import Key, Resolver, Resource, references, resources
+from workbench.templates.references import Resolver, references, resources
 from workbench.templates.replacement import Impact, predict_resources
 
 Output = tuple[str, str]
@@ -44,15 +44,14 @@ def locks(before: Assembly, after: Assembly, order: Sequence[str]) -> list[Lock]
     return found
 
 
-def shared_values(assembly: Assembly) -> dict[Output, list[str]]:
-    """Every output that another stack reads, strongly or weakly, with the stacks that do."""
+def shared_values(assembly: Assembly) -> set[Output]:
+    """Every output that another stack of the assembly reads, strongly or weakly."""
     resolver = Resolver(assembly)
-    found: dict[Output, list[str]] = {}
+    found: set[Output] = set()
     for stack in assembly.stacks:
         strong, weak = _reads(resolver, stack)
-        owned = {(owner.name, output) for owner, output in (resolver.exports[name] for name in strong & set(resolver.exports))}
-        for output in sorted(owned | weak):
-            found.setdefault(output, []).append(stack.role)
+        owners = [resolver.exports[name] for name in strong if name in resolver.exports]
+        found |= weak | {(owner.name, output) for owner, output in owners}
     return found
 
 
@@ -66,9 +65,7 @@ class _Replay:
             stack.role: (stack, self._resolvers[id(before)]) for stack in before.stacks
         }
         old, new = resources(before), resources(after)
-        self._replaced = {
-            key for key, change in predict_resources(old, new).items() if change.impact is Impact.REPLACE
-        }
+        self._replaced = {key for key, change in predict_resources(old, new).items() if change.impact is Impact.REPLACE}
 
     def deploy(self, role: str) -> Iterator[Lock]:
         """One step; what is refused is told, and the replay goes on as if it had worked."""

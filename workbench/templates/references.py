@@ -93,7 +93,7 @@ def is_function(value: Any) -> bool:
     """Whether a mapping is one of CloudFormation's functions rather than data."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return False
-    (name,) = value
+    name = str(next(iter(value)))
     return name == "Ref" or name.startswith("Fn::")
 
 

@@ -50,6 +50,7 @@ class Cause:
     after: Any
     impact: Impact
     why: str = ""
+    follows: Key | None = None  # the resource whose replacement alone makes this value another one
 
     @property
     def property(self) -> str:
@@ -196,13 +197,11 @@ def _propagate(changes: dict[Key, Change], old: Mapping[Key, Resource], new: Map
             if not certain and found < Impact.MAY_REPLACE:
                 continue
             why = f"{reference} is another one after {key[0]}.{key[1]} {'is' if certain else 'may be'} replaced"
-            cause = Cause(path, reference, reference, found if certain else Impact.MAY_REPLACE, why)
+            cause = Cause(path, reference, reference, found if certain else Impact.MAY_REPLACE, why, follows=key)
             cause = _refined(cause, old[user], new[user])
             present = changes.get(user) or _whole(new[user], Impact.NONE)
             if cause in present.causes:
                 continue
-            changes[user] = replace(
-                present, impact=max(present.impact, cause.impact), causes=(*present.causes, cause)
-            )
+            changes[user] = replace(present, impact=max(present.impact, cause.impact), causes=(*present.causes, cause))
             if changes[user].impact > present.impact and cause.impact >= Impact.MAY_REPLACE:
                 risen.append(user)

@@ -1,0 +1,1 @@
+"""What must hold when an environment moves from one stage to another in place."""
