@@ -99,7 +99,7 @@ def test_generated_text_in_documents_is_up_to_date(path: Path, refresh: bool, mo
 def test_the_readme_shows_the_stages_and_the_commands() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     generated = {part["command"] for part in GENERATED.finditer(text)}
-    assert {"blueprint stages --markdown", "blueprint --help"} <= generated
+    assert {"blueprint synth production --markdown", "blueprint --help"} <= generated
     assert commands(text)[0] == ["make synth", "make test"]
 
 

@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--name", help="another name for the environment, so that two can stand side by side")
     synth.add_argument("--out", type=Path, default=Path("build/assemblies"), help="folder (default: build/assemblies)")
     synth.add_argument("--strict", action="store_true", help="let CDK validate the templates as well; slower")
-    synth.add_argument("--json", action="store_true", help="for machines")
+    form = synth.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for machines")
+    form.add_argument("--markdown", action="store_true", help="for documents")
     synth.set_defaults(run=_synth)
 
     schema = commands.add_parser(
@@ -122,8 +124,10 @@ def _synth(options: argparse.Namespace) -> int:
     from blueprint.environment import BadEnvironment, load
     from blueprint.stages import STAGES, find
     from workbench import synth
+    from workbench.cost import Cost, standing_cost
     from workbench.report import stages as report
     from workbench.report.text import terminal_width
+    from workbench.templates import read_assembly
 
     try:
         wanted = {find(stage).number for stage in options.stage or [stage.number for stage in STAGES]}
@@ -131,6 +135,7 @@ def _synth(options: argparse.Namespace) -> int:
         return _complain(_unknown_stage(unknown.args[0]))
     chosen = [stage for stage in STAGES if stage.number in wanted]
     counts: dict[int, dict[str, int]] = {}
+    costs: dict[int, Cost] = {}
     where: dict[int, Path] = {}
     for stage in chosen:
         started = time.monotonic()
@@ -144,22 +149,32 @@ def _synth(options: argparse.Namespace) -> int:
             _complain(f"stage {stage.number}: {problem}")
             return FAILED
         counts[stage.number] = synth.resources(outdir)
+        costs[stage.number] = standing_cost(read_assembly(outdir))
         took = time.monotonic() - started
         print(f"stage {stage.number} {stage.name:<17} {outdir}  {took:.1f} s", file=sys.stderr, flush=True)
     if options.json:
         print(
             json.dumps(
                 [
-                    {"stage": number, "assembly": str(where[number]), "resources": stacks}
+                    {
+                        "stage": number,
+                        "assembly": str(where[number]),
+                        "resources": stacks,
+                        "usd_a_month_at_rest": round(costs[number].usd, 2) if costs[number].complete else None,
+                    }
                     for number, stacks in counts.items()
                 ],
                 indent=2,
             )
         )
         return 0
+    at_rest = [f"{cost.usd:,.0f} USD" if cost.complete else "unknown" for cost in costs.values()]
+    if options.markdown:
+        print(report.markdown(chosen, more={"a month at rest": at_rest}))
+        return 0
     used = {number: [count for count in stacks.values() if count] for number, stacks in counts.items()}
     sizes = [f"{sum(counted)} in {len(counted)} stacks" for counted in used.values()]
-    print(report.matrix(chosen, width=terminal_width(), more={"resources": sizes}))
+    print(report.matrix(chosen, width=terminal_width(), more={"a month at rest": at_rest, "resources": sizes}))
     return 0
 
 

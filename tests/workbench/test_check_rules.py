@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +35,7 @@ TODAY = date(2026, 11, 1)
 BY_ID = {rule.id: rule for rule in RULES}
 
 
-def assembly(stacks: Stacks, sections: dict[str, object] | None = None) -> Assembly:
+def assembly(stacks: Stacks, sections: Mapping[str, Any] | None = None) -> Assembly:
     """Stacks of an environment called shop; `role@region` puts one elsewhere."""
     made_stacks = []
     for number, (place, resources) in enumerate(stacks.items()):
@@ -48,7 +50,7 @@ def wanted(stage: int, *, domain: bool = True, lock_origin: bool = True, profile
 
 
 def ask(
-    rule: str, stacks: Stacks, stage: int = 5, *, sections: dict[str, object] | None = None, profile: str = "production"
+    rule: str, stacks: Stacks, stage: int = 5, *, sections: Mapping[str, Any] | None = None, profile: str = "production"
 ) -> list[Finding]:
     """What one rule finds in templates."""
     report = check(

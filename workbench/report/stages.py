@@ -63,17 +63,22 @@ def matrix(stages: Sequence[Stage], *, width: int, more: Mapping[str, Sequence[s
     return text.table(["", *(f"{stage.number} {stage.name}" for stage in stages)], rows, width=width)
 
 
-def markdown(stages: Sequence[Stage]) -> str:
-    """One row a stage, for documents: what is new there, and why one leaves again."""
-    lines = ["| | stage | carries | what is new | what breaks next |", "|---|---|---|---|---|"]
+def markdown(stages: Sequence[Stage], *, more: Mapping[str, Sequence[str]] | None = None) -> str:
+    """One row a stage, for documents: what is new there, and why one leaves again; `more` adds columns of its own."""
+    more = more or {}
+    titles = ["", "stage", "carries", *more, "what is new", "what breaks next"]
+    lines = [_row(titles), _row(["---"] * len(titles))]
     before: Stage | None = None
-    for stage in stages:
-        new = [f"{mark} {what}" for mark, what in _news(before, stage)]
-        lines.append(
-            f"| {stage.number} | **{stage.name}** | {stage.carries} | {'<br>'.join(new)} | {stage.breaks_next} |"
-        )
+    for number, stage in enumerate(stages):
+        new = "<br>".join(f"{mark} {what}" for mark, what in _news(before, stage))
+        added = [column[number] for column in more.values()]
+        lines.append(_row([str(stage.number), f"**{stage.name}**", stage.carries, *added, new, stage.breaks_next]))
         before = stage
     return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _news(before: Stage | None, stage: Stage) -> list[tuple[str, str]]:

@@ -86,12 +86,9 @@ class _Replay:
         if old is None or new is None or old.template != new.template:
             return
         for name, output in sorted(_reads(self._resolvers[id(self._after)], new)[1]):
-            sides = [_named(side, name) for side in (self._before, self._after)]
-            if all(side is not None and output in side.outputs for side in sides):
-                values = [side.outputs[output].get("Value") for side in sides if side is not None]
-                owner = sides[1]
-                if owner is not None and (values[0] != values[1] or self._renewed(owner, values[1])):
-                    yield Lock(LockKind.STALE, role, f"{name}.{output}", (owner.role,), *values)
+            was, now = (_written(side, name, output) for side in (self._before, self._after))
+            if was is not None and now is not None and (was[1] != now[1] or self._renewed(*now)):
+                yield Lock(LockKind.STALE, role, f"{name}.{output}", (now[0].role,), was[1], now[1])
 
     def _held_back(
         self, role: str, old: StackTemplate, new: StackTemplate | None, others: list[tuple[StackTemplate, Resolver]]
@@ -127,8 +124,10 @@ class _Replay:
         return any(reference.key in self._replaced for _, reference in references(resolved))
 
 
-def _named(assembly: Assembly, name: str) -> StackTemplate | None:
-    return next((stack for stack in assembly.stacks if stack.name == name), None)
+def _written(assembly: Assembly, name: str, output: str) -> tuple[StackTemplate, Any] | None:
+    """The stack of this name and the value of one of its outputs, if it has it."""
+    stack = next((stack for stack in assembly.stacks if stack.name == name), None)
+    return (stack, stack.outputs[output].get("Value")) if stack is not None and output in stack.outputs else None
 
 
 def _exports(resolver: Resolver, stack: StackTemplate) -> dict[str, Any]:
