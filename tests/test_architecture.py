@@ -29,7 +29,19 @@ ALLOWED = {
     "workbench.synth": {"blueprint", "stacks", "CDK"},
 }
 # Inside the workbench a part may import those before it in this order, and nothing after it.
-WORKBENCH = ("synth", "facts", "templates", "compare", "sizing", "check", "cost", "transition", "runbooks", "lab", "sandbox")
+WORKBENCH = (
+    "synth",
+    "facts",
+    "templates",
+    "compare",
+    "sizing",
+    "check",
+    "cost",
+    "transition",
+    "runbooks",
+    "lab",
+    "sandbox",
+)
 for position, part in enumerate(WORKBENCH):
     below = {f"workbench.{other}" for other in WORKBENCH[: position + 1]}
     ALLOWED.setdefault(f"workbench.{part}", {"blueprint", *below})

@@ -15,7 +15,6 @@ from blueprint.metrics import DISK_USED, ERRORS, LATENCY
 from blueprint.parts import Protection, SingleServer
 from building_blocks.acknowledged import acknowledge
 from building_blocks.alerts import alarm, custom_metric
-from building_blocks.keeping import keep
 
 
 class Server(Construct):
@@ -58,7 +57,11 @@ class Server(Construct):
             http_put_response_hop_limit=1,
         )
         self.instance.add_security_group(inner)
-        keep(self.instance.instance, protection)
+        # A host that is replaced must go, or it would hold the data volume for ever. One that a later stage no longer
+        # has stays, where data is kept, until the runbook of that move has ended it.
+        policy = cdk.CfnDeletionPolicy
+        self.instance.instance.cfn_options.update_replace_policy = policy.DELETE
+        self.instance.instance.cfn_options.deletion_policy = policy.RETAIN if protection.keep_data else policy.DELETE
         if not protection.deletion_protection:
             acknowledge(self.instance, "EC29", because="An environment to try things in must be removable.")
         self.address = ec2.CfnEIP(self, "Address", domain="vpc")

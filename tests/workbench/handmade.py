@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from workbench.templates import Assembly, StackTemplate
@@ -134,8 +133,3 @@ def large() -> Templates:
         }
     }
     return templates
-
-
-def copies(templates: Templates) -> Templates:
-    """A copy that can be changed without touching anything else."""
-    return deepcopy(templates)

@@ -19,6 +19,8 @@ from cdk_nag import AwsSolutionsChecks
 from workbench.check.tools import (
     CDK,
     NAG,
+    WITHOUT_DOMAIN,
+    WITHOUT_PROTECTION,
     ToolFinding,
     Validation,
     counted_ids,
@@ -45,36 +47,34 @@ def reasoned(*rules: str) -> list[ToolFinding]:
 
 def test_five_acknowledged_rules_are_accepted_however_often_they_occur() -> None:
     five = reasoned("S1", "EC23", "IAM5", "SMG4", "CFR1")
-    assert problems(validation(*five, *five), domain=True) == []
+    assert problems(validation(*five, *five)) == []
 
 
 def test_a_sixth_acknowledged_rule_is_one_too_many() -> None:
-    [problem] = problems(validation(*reasoned("S1", "EC23", "IAM5", "SMG4", "CFR1", "RDS11")), domain=True)
+    [problem] = problems(validation(*reasoned("S1", "EC23", "IAM5", "SMG4", "CFR1", "RDS11")))
     assert problem.startswith("6 rules are acknowledged, 5 may be")
 
 
 def test_an_open_finding_is_named_with_stage_and_place() -> None:
     open_finding = replace(accepted("S1"), acknowledged=None)
-    assert problems(validation(open_finding), domain=True) == [
-        "stage 1: AwsSolutions AwsSolutions-S1 at shop-data/Thing: is wrong"
-    ]
+    assert problems(validation(open_finding)) == ["stage 1: AwsSolutions AwsSolutions-S1 at shop-data/Thing: is wrong"]
 
 
 def test_a_report_without_cdk_nag_proves_nothing() -> None:
-    [problem] = problems(validation(tools=(CDK,)), domain=True)
+    [problem] = problems(validation(tools=(CDK,)))
     assert "cdk-nag was not there" in problem
 
 
-@pytest.mark.parametrize(("domain", "count"), [(False, 0), (True, 1)])
-def test_only_without_a_domain_the_rules_about_it_do_not_count(domain: bool, count: int) -> None:
-    found = problems(validation(*reasoned("S1", "EC23", "IAM5", "SMG4", "CFR1", "CFR4", "CFR5")), domain=domain)
-    assert len(found) == count
+def test_what_a_trial_cannot_have_does_not_count_there_but_counts_elsewhere() -> None:
+    findings = validation(*reasoned("S1", "EC23", "IAM5", "SMG4", "CFR1", "CFR4", "CFR5", "EC29", "RDS10"))
+    assert problems(findings, besides=WITHOUT_DOMAIN | WITHOUT_PROTECTION) == []
+    assert problems(findings)[0].startswith("9 rules are acknowledged")
 
 
 def test_known_false_alarms_on_read_replicas_do_not_count() -> None:
     findings = [accepted(rule, on_replica=True) for rule in ("RDS2", "RDS3", "RDS10")]
     assert counted_ids(findings) == frozenset()
-    assert problems(validation(*findings), domain=True) == []
+    assert problems(validation(*findings)) == []
 
 
 def test_the_same_rules_elsewhere_count_and_so_do_other_rules_on_replicas() -> None:
@@ -126,7 +126,7 @@ def test_cdk_nag_stops_a_bad_stack_and_its_report_is_read(tmp_path: Path) -> Non
     found = read_validation(tmp_path)
     assert found.tools == {NAG}
     assert {(each.rule, each.path) for each in found.open} == EXPECTED
-    assert len(problems({1: found}, domain=True)) == 2
+    assert len(problems({1: found})) == 2
 
 
 def test_acknowledgements_are_read_with_their_reasons_and_without_brackets(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_acknowledgements_are_read_with_their_reasons_and_without_brackets(tmp_p
     assert found.open == ()
     assert {(each.rule, each.path) for each in found.acknowledged} == EXPECTED
     assert {each.acknowledged for each in found.acknowledged} == {f"{REASON} S1", f"{REASON} IA"}
-    assert problems({1: found}, domain=True) == []
+    assert problems({1: found}) == []
 
 
 def violation(rule: str, path: str = "Bad/Files/Resource", **more: Any) -> dict[str, Any]:

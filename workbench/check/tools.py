@@ -14,6 +14,8 @@ CDK = "CloudFormation Validate"
 MOST_ACKNOWLEDGED = 5
 # Only where an environment has no domain: the edge shows its default certificate and asks its origin over HTTP.
 WITHOUT_DOMAIN = frozenset({"AwsSolutions-CFR4", "AwsSolutions-CFR5"})
+# Only where an environment is there to be removed: these two ask for protection against deletion.
+WITHOUT_PROTECTION = frozenset({"AwsSolutions-EC29", "AwsSolutions-RDS10"})
 # A read replica inherits encryption and is itself the second copy, but these rules look at its own properties only.
 FALSE_ON_REPLICAS = frozenset({"AwsSolutions-RDS2", "AwsSolutions-RDS3", "AwsSolutions-RDS10"})
 SHORTEST_REASON = 20
@@ -85,8 +87,8 @@ def _is_replica(tree: Mapping[str, Any], path: str) -> bool:
     return "sourceDbInstanceIdentifier" in properties
 
 
-def problems(validations: Mapping[int, Validation], *, domain: bool) -> list[str]:
-    """Why the reports of all stages together are not good enough; empty when they are."""
+def problems(validations: Mapping[int, Validation], *, besides: frozenset[str] = frozenset()) -> list[str]:
+    """Why the reports of all stages together are not good enough. Rules in `besides` may be acknowledged uncounted."""
     found = []
     for stage, validation in validations.items():
         if NAG not in validation.tools:
@@ -94,7 +96,7 @@ def problems(validations: Mapping[int, Validation], *, domain: bool) -> list[str
         for finding in validation.open:
             found.append(f"stage {stage}: {finding.tool} {finding.rule} at {finding.path}: {finding.message}")
     accepted = [finding for validation in validations.values() for finding in validation.acknowledged]
-    ids = counted_ids(accepted) - (frozenset() if domain else WITHOUT_DOMAIN)
+    ids = counted_ids(accepted) - besides
     if len(ids) > MOST_ACKNOWLEDGED:
         found.append(f"{len(ids)} rules are acknowledged, {MOST_ACKNOWLEDGED} may be: {', '.join(sorted(ids))}")
     return found + thin_reasons(accepted)

@@ -37,7 +37,7 @@ def jobs(system: System, wanted: Wanted) -> Verdicts:
             yield mapping, "joins a queue and a function that are not both ours"
             continue
         yield from ((looked_at, None) for looked_at in (mapping, queue, function))
-        for problem in _mapping_problems(mapping, queue, function):
+        for problem in _mapping_problems(mapping, queue, function, wanted):
             yield mapping, problem
         for problem in _queue_problems(system, queue):
             yield queue, problem
@@ -49,7 +49,7 @@ def jobs(system: System, wanted: Wanted) -> Verdicts:
         yield mappings[0], f"is one of {len(mappings)}, its stage has {len(spec.jobs)} jobs"
 
 
-def _mapping_problems(mapping: Resource, queue: Resource, function: Resource) -> Iterator[str]:
+def _mapping_problems(mapping: Resource, queue: Resource, function: Resource, wanted: Wanted) -> Iterator[str]:
     least = VISIBILITY * number(function.get("Timeout"), 3) + number(mapping.get("MaximumBatchingWindowInSeconds"))
     visible = number(queue.get("VisibilityTimeout"), 30)
     if visible < least:
@@ -62,7 +62,7 @@ def _mapping_problems(mapping: Resource, queue: Resource, function: Resource) ->
     )
     if not most:
         yield "runs as many at once as Lambda allows"
-    elif reserved is None or number(reserved) < most:
+    elif (wanted.protection.reserve_concurrency or reserved is not None) and number(reserved) < most:
         yield f"starts up to {most}, the function may run {reserved}: the rest goes to the dead letters"
 
 

@@ -12,7 +12,7 @@ from workbench.facts.refinements import REFINEMENTS, Changed
 from workbench.facts.specification import replacement
 from workbench.facts.stateful import KEEPS_REMOVED, SNAPSHOT, removal_policy
 from workbench.templates.assembly import Assembly
-from workbench.templates.references import Key, Resource, is_function, references, resources
+from workbench.templates.references import Key, Reference, Resource, is_function, references, resources
 
 Path = tuple[str | int, ...]
 
@@ -184,24 +184,32 @@ def _refined(cause: Cause, old: Resource, new: Resource) -> Cause:
 
 def _propagate(changes: dict[Key, Change], old: Mapping[Key, Resource], new: Mapping[Key, Resource]) -> None:
     """A replaced resource has another id, which changes whoever refers to it, until nothing more follows."""
-    users: dict[Key, list[tuple[Key, Path, Any]]] = defaultdict(list)
-    for key in old.keys() & new.keys():
+    users: dict[Key, list[tuple[Key, Path, Reference]]] = defaultdict(list)
+    for key in sorted(old.keys() & new.keys()):
         for path, reference in references(dict(new[key].properties)):
             users[reference.key].append((key, path, reference))
-    risen = [key for key, change in changes.items() if change.impact in (Impact.REPLACE, Impact.MAY_REPLACE)]
-    while risen:
-        key = risen.pop()
-        certain = changes[key].impact is Impact.REPLACE
-        for user, path, reference in users[key]:
-            found = impact(new[user].type, path)
-            if not certain and found < Impact.MAY_REPLACE:
-                continue
-            why = f"{reference} is another one after {key[0]}.{key[1]} {'is' if certain else 'may be'} replaced"
-            cause = Cause(path, reference, reference, found if certain else Impact.MAY_REPLACE, why, follows=key)
-            cause = _refined(cause, old[user], new[user])
-            present = changes.get(user) or _whole(new[user], Impact.NONE)
-            if cause in present.causes:
-                continue
-            changes[user] = replace(present, impact=max(present.impact, cause.impact), causes=(*present.causes, cause))
-            if changes[user].impact > present.impact and cause.impact >= Impact.MAY_REPLACE:
-                risen.append(user)
+    # What is certain first, so that the result does not depend on the order in which replacements are met.
+    for level in (Impact.REPLACE, Impact.MAY_REPLACE):
+        risen = [key for key, change in changes.items() if change.impact is level]
+        while risen:
+            key = risen.pop()
+            for user, path, reference in users[key]:
+                cause = _following(key, level, path, reference, old[user], new[user])
+                present = changes.get(user) or _whole(new[user], Impact.NONE)
+                if cause is None:
+                    continue
+                worse = max(present.impact, cause.impact)
+                changes[user] = replace(present, impact=worse, causes=(*present.causes, cause))
+                if worse is level and present.impact < level:
+                    risen.append(user)
+    for key, change in changes.items():
+        changes[key] = replace(change, causes=tuple(sorted(change.causes, key=lambda cause: cause.property)))
+
+
+def _following(key: Key, level: Impact, path: Path, reference: Reference, old: Resource, new: Resource) -> Cause | None:
+    """What it means for a resource that another one, which it refers to at `path`, is or may be replaced."""
+    found = min(impact(new.type, path), level)
+    if level is Impact.MAY_REPLACE and found < level:
+        return None  # an update that may not even be needed is not worth telling
+    why = f"{reference} is another one after {key[0]}.{key[1]} {'is' if level is Impact.REPLACE else 'may be'} replaced"
+    return _refined(Cause(path, reference, reference, found, why, follows=key), old, new)
