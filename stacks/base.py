@@ -36,6 +36,7 @@ class BlueprintStack(cdk.Stack):
         protection: Protection,
         description: str,
         region: str | None = None,
+        may_be_empty: bool = False,
     ) -> None:
         self._environment, self._protection = environment, protection
         super().__init__(
@@ -45,7 +46,8 @@ class BlueprintStack(cdk.Stack):
             description=description,
             # Stack tags: CloudFormation puts them on every resource, and templates stay free of them.
             tags=_tags(environment, protection),
-            termination_protection=protection.deletion_protection,
+            # A stack that a stage can leave empty must stay deletable, or a move down would stop there.
+            termination_protection=protection.deletion_protection and not may_be_empty,
         )
         self.node.add_validation(_DescribedOutputs(self))
         for rule, reason in ACCEPTED.items():

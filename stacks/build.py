@@ -32,14 +32,7 @@ def build(app: cdk.App, environment: Environment) -> None:
     edge = EdgeStack(app, environment=environment, protection=protection, network=network, web=web, elsewhere=elsewhere)
     workers = WorkersStack(app, environment=environment, protection=protection, network=network, data=data, web=web)
     signals = SignalsStack(
-        app,
-        environment=environment,
-        protection=protection,
-        network=network,
-        data=data,
-        web=web,
-        edge=edge,
-        workers=workers,
+        app, environment=environment, protection=protection, data=data, web=web, edge=edge, workers=workers
     )
     chain: list[BlueprintStack] = [network, data, web, edge, workers, signals]
     if elsewhere is not None:

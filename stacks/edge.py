@@ -72,6 +72,7 @@ class GlobalStack(BlueprintStack):
             environment=environment,
             protection=protection,
             description="Certificate and firewall of the edge, which CloudFront takes from us-east-1",
+            may_be_empty=True,
             region=CLOUDFRONT_REGION,
         )
         self.essentials: EdgeEssentials | None = None
@@ -102,6 +103,7 @@ class EdgeStack(BlueprintStack):
             environment=environment,
             protection=protection,
             description="The domain's record and the content delivery network",
+            may_be_empty=True,
         )
         self._network, self._web = network, web
         spec = environment.stage.cdn
@@ -141,24 +143,17 @@ class EdgeStack(BlueprintStack):
         )
 
     def _domain_record(self, domain: str) -> None:
-        record = route53.CfnRecordSet(
+        target = route53.CfnRecordSet.AliasTargetProperty
+        zone_id = str(self._environment.hosted_zone_id)
+        route53.CfnRecordSet(
             self,
             "DomainRecord",
-            hosted_zone_id=self._environment.hosted_zone_id,
+            hosted_zone_id=zone_id,
             name=f"{domain}.",
             type="A",
             comment="Where visitors find the shop",
+            # Without a CDN it leads to the record of the hosts, so that hosts may change and this record need not know.
+            alias_target=target(dns_name=f"origin.{domain}.", hosted_zone_id=zone_id)
+            if self.cdn is None
+            else target(dns_name=self.cdn.distribution.distribution_domain_name, hosted_zone_id=CLOUDFRONT_ZONE),
         )
-        if self.cdn is not None:
-            record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
-                dns_name=self.cdn.distribution.distribution_domain_name, hosted_zone_id=CLOUDFRONT_ZONE
-            )
-        elif self._web.front is not None:
-            balancer = self._web.front.balancer
-            record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
-                dns_name=balancer.load_balancer_dns_name,
-                hosted_zone_id=balancer.load_balancer_canonical_hosted_zone_id,
-            )
-        elif self._web.server is not None:
-            record.resource_records = [self._web.server.address.ref]
-            record.ttl = "60"

@@ -9,6 +9,7 @@ from blueprint.environment import Environment
 from blueprint.parts import Protection
 from building_blocks.alerts import Alerts
 from building_blocks.buckets import LogBucket
+from building_blocks.budget import Budget
 from building_blocks.encryption import Encryption
 from building_blocks.network import Network
 from building_blocks.tiers import HTTP, HTTPS, Tiers
@@ -24,11 +25,13 @@ class NetworkStack(BlueprintStack):
             "network",
             environment=environment,
             protection=protection,
-            description="Addresses, firewall rules, encryption key, access logs and alerts",
+            description="Addresses, firewall rules, encryption key, access logs, alerts and budget",
         )
         self.key = Encryption(self, "Encryption", protection=protection).key
         self.logs = LogBucket(self, "AccessLogs", protection=protection).bucket
         self.alerts = Alerts(self, "Alerts", key=self.key, email=environment.alarm_email).topic
+        if environment.budget_usd is not None:
+            Budget(self, "Budget", name=environment.name, usd=environment.budget_usd, alerts=self.alerts)
         network = Network(self, "Network", key=self.key, protection=protection)
         self.vpc = network.vpc
         self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)

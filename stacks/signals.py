@@ -1,4 +1,4 @@
-"""What a person looks at: one dashboard with the four golden signals, and the budget."""
+"""What a person looks at: one dashboard with the four golden signals."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elb
-from constructs import Construct
 
 from blueprint.environment import Environment
 from blueprint.metrics import DISK_USED, ERRORS, LATENCY, MEMORY_USED, REQUESTS, CustomMetric
 from blueprint.parts import Protection
 from building_blocks.alerts import custom_metric
-from building_blocks.budget import Budget
 from building_blocks.cache import Cache
 from building_blocks.database import Database
 from building_blocks.load_balancer import LoadBalancer
@@ -21,7 +19,6 @@ from building_blocks.queues import JobQueue
 from stacks.base import BlueprintStack
 from stacks.data import DataStack
 from stacks.edge import EdgeStack
-from stacks.network import NetworkStack
 from stacks.web import WebStack
 from stacks.workers import WorkersStack
 
@@ -37,7 +34,6 @@ class SignalsStack(BlueprintStack):
         *,
         environment: Environment,
         protection: Protection,
-        network: NetworkStack,
         data: DataStack,
         web: WebStack,
         edge: EdgeStack,
@@ -48,8 +44,9 @@ class SignalsStack(BlueprintStack):
             "signals",
             environment=environment,
             protection=protection,
-            description="The dashboard and the budget",
+            description="The dashboard",
         )
+        cdk.CrossStackReferences.of(self).consume(cdk.ReferenceStrength.WEAK)
         self._name = environment.name
         rows = [self._visitors(web.front), self._hosts()]
         if edge.cdn is not None:
@@ -60,13 +57,9 @@ class SignalsStack(BlueprintStack):
             rows.append(self._cache(data.cache))
         if workers.queues:
             rows.append(self._queues(workers.queues))
-        golden = Construct(self, "Golden")
-        cdk.CrossStackReferences.of(golden).consume(cdk.ReferenceStrength.WEAK)
-        dashboard = cloudwatch.Dashboard(golden, "Signals", default_interval=cdk.Duration.hours(3))
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=cdk.Duration.hours(3))
         for row in rows:
             dashboard.add_widgets(*row)
-        if environment.budget_usd is not None:
-            Budget(self, "Budget", name=environment.name, usd=environment.budget_usd, alerts=network.alerts)
 
     def _visitors(self, front: LoadBalancer | None) -> list[cloudwatch.IWidget]:
         """Latency, traffic and errors as the visitors feel them: from the load balancer, or from the only host."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_route53 as route53
-from aws_cdk import aws_route53_targets as targets
 from aws_cdk import aws_wafv2 as waf
 from constructs import IConstruct
 
@@ -64,13 +63,13 @@ class WebStack(BlueprintStack):
         self.front = self._front() if stage.fleet is not None else None
         if stage.fleet is not None and self.front is not None:
             self._fleet(stage.fleet, self.front)
+        if environment.domain is not None:
+            self._origin_record(environment.domain)
         self._lend_to_edge()
 
     def _lend_to_edge(self) -> None:
-        """What the edge reads from here, it reads weakly: hosts and load balancers come and go."""
+        """What the edge reads from here, it reads weakly: load balancers come and go."""
         lent: list[IConstruct] = [*self.origin_keys.secrets] if self.origin_keys is not None else []
-        if self.server is not None:
-            lent.append(self.server.address)
         if self.front is not None:
             lent.append(self.front.balancer)
         for resource in lent:
@@ -181,12 +180,22 @@ class WebStack(BlueprintStack):
             boot_script=hosts.fleet_script(environment, release_url=self.release.url),
             front=front,
         )
-        if environment.domain is not None:
-            route53.ARecord(
-                self,
-                "OriginRecord",
-                zone=self.zone,
-                record_name=f"origin.{environment.domain}.",
-                target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(front.balancer)),
-                comment="Where the edge finds the load balancer",
+
+    def _origin_record(self, domain: str) -> None:
+        """Where the hosts are, under one name that changes its target in place; the site's own name leads here."""
+        record = route53.CfnRecordSet(
+            self,
+            "OriginRecord",
+            hosted_zone_id=self._environment.hosted_zone_id,
+            name=f"origin.{domain}.",
+            type="A",
+            comment="Where the hosts are: the single one, or the load balancer",
+        )
+        if self.front is not None:
+            record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
+                dns_name=self.front.balancer.load_balancer_dns_name,
+                hosted_zone_id=self.front.balancer.load_balancer_canonical_hosted_zone_id,
             )
+        elif self.server is not None:
+            record.resource_records = [self.server.address.ref]
+            record.ttl = "60"

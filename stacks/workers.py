@@ -44,6 +44,7 @@ class WorkersStack(BlueprintStack):
             environment=environment,
             protection=protection,
             description="The event topic, and queues and functions for background jobs",
+            may_be_empty=True,
         )
         self._network, self._data = network, data
         self.queues: dict[str, JobQueue] = {}

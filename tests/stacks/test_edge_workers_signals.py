@@ -37,7 +37,17 @@ def test_the_domain_keeps_one_record_whose_target_changes(production: dict[int, 
         for found in record.values()
     }
     assert identity[:2] == ("shop.example.com.", "A")
-    targets = [next(iter(record.values()))["Properties"] for record in records]
+    targets = [next(iter(record.values()))["Properties"]["AliasTarget"] for record in records]
+    assert [target["DNSName"] for target in targets[:3]] == ["origin.shop.example.com."] * 3
+    assert all(target["HostedZoneId"] == "Z2FDTNDATAQYW2" for target in targets[3:])
+
+
+def test_the_name_of_the_hosts_changes_its_target_in_the_stack_that_has_the_hosts(production: dict[int, Path]) -> None:
+    """So that nothing outside is in between when a fleet takes over from a host, or gives back."""
+    records = [of_type(template(production[stage], "web"), "AWS::Route53::RecordSet") for stage in STAGES]
+    assert {tuple(record) for record in records} == {("OriginRecord",)}
+    targets = [record["OriginRecord"]["Properties"] for record in records]
+    assert {target["Name"] for target in targets} == {"origin.shop.example.com."}
     assert ["AliasTarget" in target for target in targets] == [False, False, True, True, True]
 
 
@@ -120,7 +130,7 @@ def test_every_stage_has_one_dashboard_with_the_golden_signals(production: dict[
 
 
 def test_the_budget_tells_before_it_is_spent(production: dict[int, Path]) -> None:
-    budget = only(template(production[3], "signals"), "AWS::Budgets::Budget")["Properties"]
+    budget = only(template(production[3], "network"), "AWS::Budgets::Budget")["Properties"]
     assert len(budget["NotificationsWithSubscribers"]) == 2
 
 

@@ -561,6 +561,15 @@ BAD: tuple[Bad, ...] = (
     ),
     Bad(
         "TR04",
+        "holds web back by an export",
+        {
+            "web": {"Listener": LISTENER},
+            "signals": {"Board": made("CloudWatch::Dashboard", DashboardBody={"Fn::ImportValue": "listener"})},
+        },
+        sections={"Outputs": {"Listener": {"Value": ref("Listener"), "Export": {"Name": "listener"}}}},
+    ),
+    Bad(
+        "TR04",
         "reads from web, which is not older",
         {
             "web": {"Role": made("IAM::Role")},

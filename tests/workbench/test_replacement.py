@@ -183,12 +183,17 @@ def test_what_may_be_replaced_makes_its_users_no_more_certain() -> None:
     assert found == {"Subnet": Impact.MAY_REPLACE, "Host": Impact.MAY_REPLACE}
 
 
-@pytest.mark.parametrize(("one", "other"), [(5432, "5432"), (True, "true"), (False, "false"), ("5432", 5432)])
+@pytest.mark.parametrize(("one", "other"), [(5432, "5432"), (True, "true"), (False, "false"), ("5432", 5432), (1.0, 1)])
 def test_values_that_cloudformation_reads_alike_are_no_change(one: object, other: object) -> None:
     assert not predict(
         lone({"It": resource("AWS::RDS::DBInstance", Port=one)}),
         lone({"It": resource("AWS::RDS::DBInstance", Port=other)}),
     )
+
+
+def test_true_is_not_one() -> None:
+    before, after = (resource("AWS::SQS::Queue", FifoQueue=value) for value in (True, 1))
+    assert predict(lone({"It": before}), lone({"It": after}))
 
 
 def test_an_absent_and_a_false_value_are_not_alike() -> None:

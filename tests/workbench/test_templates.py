@@ -137,6 +137,19 @@ def test_what_is_no_template_is_refused_by_name(file: str, content: str, message
     assert file in str(refused.value)
 
 
+def test_what_a_macro_would_add_is_left_out(tmp_path: Path) -> None:
+    loop = {"Fn::ForEach::Topics": ["Name", ["A"], {"Topic${Name}": {"Type": "AWS::SNS::Topic"}}]}
+    (tmp_path / "x.json").write_text(json.dumps({"Resources": {"Queue": QUEUE, **loop}}))
+    assert set(resources(read_assembly(tmp_path / "x.json"))) == {("template", "Queue")}
+
+
+def test_a_manifest_that_names_no_template_is_refused(tmp_path: Path) -> None:
+    manifest = {"artifacts": {"Stack": {"type": "aws:cloudformation:stack"}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UnreadableTemplateError, match="stack Stack names no template"):
+        read_assembly(tmp_path)
+
+
 def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableTemplateError, match="holds no template"):
         read_assembly(tmp_path)

@@ -10,12 +10,11 @@ from typing import Any
 from blueprint.parts import Egress
 from workbench.check.reading import Resource, System, items, leaves, number
 from workbench.check.rule import Verdicts, Wanted, rule
-from workbench.templates import Reference
+from workbench.templates import Reference, StackTemplate
 from workbench.templates.assembly import ROLES
 
 LOGIN_PORTS = (22, 3389)
 EDGE_PORTS = (80, 443)
-STRONG = ("network", "web")
 # Type -> the properties that name its security groups; without any of them AWS takes the VPC's default group.
 TAKES_GROUPS = {
     "AWS::EC2::Instance": ("SecurityGroupIds", "NetworkInterfaces"),
@@ -278,24 +277,33 @@ def address_plan(system: System, _: Wanted) -> Verdicts:
     source="AWS CloudFormation exports; aws-cdk issue 38829",
 )
 def references(system: System, _: Wanted) -> Verdicts:
-    outputs = {(stack.name, output): stack.role for stack in system.stacks for output in stack.outputs}
+    outputs = {(stack.name, output): stack for stack in system.stacks for output in stack.outputs}
     for resource in system.resources:
         role = resource.stack.role
         older = ROLES[: ROLES.index(role)] if role in ROLES else ()
         for _path, part in leaves(resource.body):
             match part:
                 case {"Fn::ImportValue": name}:
-                    yield resource, _wrong_owner(system.exports.get(str(name)), older, f"export {name}", strong=True)
+                    owner, output = system.exports.get(str(name), (None, ""))
+                    locks = owner is not None and not _may_be_strong(owner, output)
+                    yield resource, _wrong_owner(owner, older, f"export {name}", locks=locks)
                 case {"Fn::GetStackOutput": {"StackName": stack_name, "OutputName": output}}:
                     yield resource, _wrong_owner(outputs.get((stack_name, output)), older, f"output {output}")
 
 
-def _wrong_owner(owner: str | None, older: tuple[str, ...], what: str, *, strong: bool = False) -> str | None:
+def _may_be_strong(owner: StackTemplate, output: str) -> bool:
+    """The network never goes, and the hosts' role is there at every stage."""
+    value = owner.outputs[output].get("Value")
+    name = str(value.get("Ref")) if isinstance(value, Mapping) else ""
+    return owner.role == "network" or owner.resources.get(name, {}).get("Type") == "AWS::IAM::Role"
+
+
+def _wrong_owner(owner: StackTemplate | None, older: tuple[str, ...], what: str, *, locks: bool = False) -> str | None:
     if owner is None:
         return f"reads the {what}, which no stack has"
-    if owner not in older:
-        return f"reads from {owner}, which is not older"
-    return f"holds {owner} back by an export" if strong and owner not in STRONG else None
+    if owner.role not in older:
+        return f"reads from {owner.role}, which is not older"
+    return f"holds {owner.role} back by an export" if locks else None
 
 
 @rule(

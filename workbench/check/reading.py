@@ -30,8 +30,8 @@ class System:
 
     def __init__(self, assembly: Assembly) -> None:
         self.stacks = assembly.stacks
-        # Name of an export -> the role of the stack that makes it.
-        self.exports = {name: stack.role for name, (stack, _) in Resolver(assembly).exports.items()}
+        # Name of an export -> the stack that makes it and the output that it is.
+        self.exports = Resolver(assembly).exports
         by_role = {stack.role: stack for stack in assembly.stacks}
         self._by_key: dict[Key, Resource] = {
             key: Resource(by_role[found.stack], found.id, found.type, found.properties, found.body)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
 STACK = "aws:cloudformation:stack"
+MACRO = "Fn::"
 NESTED_ASSEMBLY = "cdk:cloud-assembly"
 PATTERNS = ("*.template.json", "*.template.yaml", "*.template.yml")
 # The ends of our own stacks' names; what comes before is the environment's name.
@@ -31,10 +33,11 @@ class StackTemplate:
     region: str = ""
     termination_protection: bool = False
 
-    @property
+    @cached_property
     def resources(self) -> Mapping[str, Any]:
-        """Logical id -> resource as the template has it."""
-        return self.template.get("Resources") or {}
+        """Logical id -> resource as the template has it; what macros and loops would add is not known here."""
+        written = self.template.get("Resources") or {}
+        return {logical_id: body for logical_id, body in written.items() if not logical_id.startswith(MACRO)}
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -73,6 +76,9 @@ def read_assembly(path: Path) -> Assembly:
 def _from_manifest(folder: Path) -> Iterator[StackTemplate]:
     artifacts = _json(folder / MANIFEST).get("artifacts") or {}
     stacks = {artifact_id: artifact for artifact_id, artifact in artifacts.items() if artifact.get("type") == STACK}
+    for artifact_id, artifact in stacks.items():
+        if "templateFile" not in artifact.get("properties", {}):
+            raise UnreadableTemplateError(f"{folder / MANIFEST}: stack {artifact_id} names no template")
     names = {key: stack["properties"].get("stackName", key) for key, stack in stacks.items()}
     for artifact_id, artifact in stacks.items():
         properties = artifact["properties"]
@@ -126,6 +132,8 @@ def _template(file: Path) -> Mapping[str, Any]:
     if not isinstance(resources, dict):
         raise UnreadableTemplateError(f"{file}: Resources is {type(resources).__name__}, not a mapping of logical ids")
     for logical_id, resource in resources.items():
+        if logical_id.startswith(MACRO):
+            continue
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
             raise UnreadableTemplateError(f"{file}: resource {logical_id} has no Type")
     return template
@@ -133,7 +141,7 @@ def _template(file: Path) -> Mapping[str, Any]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(file.read_text(encoding="utf-8"))
+        loaded = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise UnreadableTemplateError(f"{file}: {problem.strerror}") from problem
     except ValueError as problem:

@@ -118,12 +118,15 @@ def _same(before: Any, after: Any) -> bool:
         return before.keys() == after.keys() and all(_same(before[key], after[key]) for key in before)
     if isinstance(before, list) and isinstance(after, list):
         return len(before) == len(after) and all(map(_same, before, after))
-    return bool(before == after) or (_scalar(before) is not None and _scalar(before) == _scalar(after))
+    one, other = _scalar(before), _scalar(after)
+    return bool(before == after) if one is None or other is None else one == other
 
 
 def _scalar(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value) if isinstance(value, str | int | float) else None
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from workbench.facts.stateful import STATEFUL, is_replica
-from workbench.templates import Assembly, Change, Impact, Key, Resource, resources
+from workbench.templates import Assembly, Change, Impact, Key, Reference, Resource, resources
 from workbench.templates.replacement import predict_resources
 
 
@@ -120,8 +120,15 @@ class Finding:
 
     def __str__(self) -> str:
         place = ".".join(part for part in (self.stack, self.id, self.property) if part)
-        values = f" ({self.before!r} -> {self.after!r})" if (self.before, self.after) != (None, None) else ""
+        values = (
+            f" ({_shown(self.before)} -> {_shown(self.after)})" if (self.before, self.after) != (None, None) else ""
+        )
         return f"{self.rule} {place} [{self.type}] {self.problem}{values}. {self.fix}"
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if isinstance(value, Reference) else repr(value)
+    return text if len(text) <= 100 else text[:99] + "…"
 
 
 @dataclass(frozen=True)
