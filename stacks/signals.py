@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 
 from blueprint.environment import Environment
 from blueprint.metrics import DISK_USED, ERRORS, LATENCY, MEMORY_USED, REQUESTS, CustomMetric
@@ -67,12 +66,11 @@ class SignalsStack(BlueprintStack):
             latency: list[cloudwatch.IMetric] = [self._custom(LATENCY, "p50"), self._custom(LATENCY, "p99")]
             traffic, errors = [self._custom(REQUESTS, "Sum")], [self._custom(ERRORS, "Sum")]
         else:
-            metrics, codes = front.targets.metrics, elb.HttpCodeTarget
-            latency = [metrics.target_response_time(statistic=level, period=MINUTE) for level in ("p50", "p99")]
-            traffic = [front.balancer.metrics.request_count(statistic="Sum", period=MINUTE)]
+            latency = [front.target_metric("TargetResponseTime", level) for level in ("p50", "p99")]
+            traffic = [front.metric("RequestCount", "Sum")]
             errors = [
-                metrics.http_code_target(codes.TARGET_5XX_COUNT, statistic="Sum", period=MINUTE),
-                front.balancer.metrics.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT, statistic="Sum", period=MINUTE),
+                front.target_metric("HTTPCode_Target_5XX_Count", "Sum"),
+                front.metric("HTTPCode_ELB_5XX_Count", "Sum"),
             ]
         return [_graph("Latency", latency), _graph("Traffic: requests a minute", traffic), _graph("Errors", errors)]
 

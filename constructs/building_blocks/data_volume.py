@@ -38,4 +38,4 @@ class DataVolume(Construct):
             encryption_key=key,
         )
         cdk.Tags.of(self.volume).add(VOLUME_TAG, environment_name)
-        keep(self.volume, protection, snapshot=True)
+        keep(self.volume, protection)  # not as a snapshot: a volume that a host still holds cannot be deleted

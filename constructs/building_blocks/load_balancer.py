@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_s3 as s3
@@ -134,13 +135,34 @@ class LoadBalancer(Construct):
             conditions.append(elb.ListenerCondition.http_header(ORIGIN_HEADER, list(admission.origin_keys)))
         return conditions
 
+    def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """What the load balancer measures, of all its traffic."""
+        return self._metric(name, statistic, {"LoadBalancer": self.balancer.load_balancer_full_name})
+
+    def target_metric(self, name: str, statistic: str) -> cloudwatch.Metric:
+        """What the load balancer measures of the hosts behind it."""
+        # Built from both names, because CDK's own metrics split a listener's ARN, which no younger stack can read.
+        names = {
+            "LoadBalancer": self.balancer.load_balancer_full_name,
+            "TargetGroup": self.targets.target_group_full_name,
+        }
+        return self._metric(name, statistic, names)
+
+    @staticmethod
+    def _metric(name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/ApplicationELB",
+            metric_name=name,
+            dimensions_map=dimensions,
+            statistic=statistic,
+            period=cdk.Duration.minutes(1),
+        )
+
     def _alarms(self, alerts: sns.ITopic) -> None:
-        minute = cdk.Duration.minutes(1)
-        codes = elb.HttpCodeTarget
         self.errors = alarm(
             self,
             "Errors",
-            metric=self.targets.metrics.http_code_target(codes.TARGET_5XX_COUNT, statistic="Sum", period=minute),
+            metric=self.target_metric("HTTPCode_Target_5XX_Count", "Sum"),
             threshold=10,
             minutes=3,
             meaning="Visitors get errors from the application: ten or more a minute",
@@ -149,7 +171,7 @@ class LoadBalancer(Construct):
         self.slow = alarm(
             self,
             "Slow",
-            metric=self.targets.metrics.target_response_time(statistic="p99", period=minute),
+            metric=self.target_metric("TargetResponseTime", "p99"),
             threshold=1,
             minutes=5,
             meaning="One request in a hundred takes longer than a second",
@@ -158,7 +180,7 @@ class LoadBalancer(Construct):
         alarm(
             self,
             "NoHostAnswers",
-            metric=self.balancer.metrics.http_code_elb(elb.HttpCodeElb.ELB_503_COUNT, statistic="Sum", period=minute),
+            metric=self.metric("HTTPCode_ELB_503_Count", "Sum"),
             threshold=1,
             minutes=2,
             meaning="The load balancer has no healthy host to send requests to",
@@ -167,7 +189,7 @@ class LoadBalancer(Construct):
         alarm(
             self,
             "HostsUnhealthy",
-            metric=self.targets.metrics.unhealthy_host_count(statistic="Minimum", period=minute),
+            metric=self.target_metric("UnHealthyHostCount", "Minimum"),
             threshold=1,
             minutes=10,
             meaning="A host has failed its health check for ten minutes and was not replaced",

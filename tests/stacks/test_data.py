@@ -47,7 +47,7 @@ def test_the_files_bucket_is_there_from_the_first_stage(production: dict[int, Pa
 
 def test_the_data_volume_outlives_its_host(production: dict[int, Path]) -> None:
     volume = only(template(production[1], "data"), "AWS::EC2::Volume")
-    assert (volume["DeletionPolicy"], volume["UpdateReplacePolicy"]) == ("Snapshot", "Snapshot")
+    assert (volume["DeletionPolicy"], volume["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert volume["Properties"]["Encrypted"] is True
     assert volume["Properties"]["AvailabilityZone"] == "us-east-1a"
     tags = {tag["Key"]: tag["Value"] for tag in volume["Properties"]["Tags"]}

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from blueprint.environment import load
+from blueprint.environment import Environment, load
 from blueprint.stages import STAGES
 from tests.conftest import Assemblies
 from workbench.check import RULES, CheckReport, run
@@ -54,6 +57,20 @@ def test_the_rule_holds(reports: Reports, rule: Rule, profile: str, number: int)
     [report] = [each for each in reports[profile, number].reports if each.rule == rule.id]
     found = [f"{each.stack} {each.resource} ({each.type}) {each.problem}" for each in report.findings]
     assert not found, "\n".join([f"{rule.id} {rule.title}", *found, f"Why: {rule.why}", f"Fix: {rule.fix}"])
+
+
+@pytest.mark.parametrize("number", [4, 5])
+def test_the_templates_between_two_passes_keep_every_rule_too(
+    load_production: Callable[[int], Environment], synth: Callable[[Environment], Path], number: int
+) -> None:
+    """A move from stage 3 to 4 stops once in between, with the load balancer still open."""
+    environment = load_production(number)
+    between = replace(environment, transition=environment.transition.model_copy(update={"lock_origin": False}))
+    folder = synth(between)
+    report = run(folder, environment=between, today=TODAY)
+    assert len(report.reports) == len(RULES)
+    assert report.findings == ()
+    assert read_validation(folder).open == ()
 
 
 def test_every_exception_excuses_something_and_none_does_so_in_production(reports: Reports) -> None:

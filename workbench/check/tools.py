@@ -16,8 +16,9 @@ MOST_ACKNOWLEDGED = 5
 WITHOUT_DOMAIN = frozenset({"AwsSolutions-CFR4", "AwsSolutions-CFR5"})
 # Only where an environment is there to be removed: these two ask for protection against deletion.
 WITHOUT_PROTECTION = frozenset({"AwsSolutions-EC29", "AwsSolutions-RDS10"})
-# A read replica inherits encryption and is itself the second copy, but these rules look at its own properties only.
-FALSE_ON_REPLICAS = frozenset({"AwsSolutions-RDS2", "AwsSolutions-RDS3", "AwsSolutions-RDS10"})
+# A read replica inherits encryption and is itself the second copy, and its port is not the default one; but these rules
+# look at its own properties only, RDS11 also for an engine, which a replica does not name.
+FALSE_ON_REPLICAS = frozenset({"AwsSolutions-RDS2", "AwsSolutions-RDS3", "AwsSolutions-RDS10", "AwsSolutions-RDS11"})
 SHORTEST_REASON = 20
 MOST_RULES_PER_REASON = 2
 ACCEPTED_WARNINGS = {
@@ -88,18 +89,22 @@ def _is_replica(tree: Mapping[str, Any], path: str) -> bool:
 
 
 def problems(validations: Mapping[int, Validation], *, besides: frozenset[str] = frozenset()) -> list[str]:
-    """Why the reports of all stages together are not good enough. Rules in `besides` may be acknowledged uncounted."""
+    """Why the reports of all stages are not good enough. Rules in `besides` may be acknowledged uncounted.
+
+    The bar on acknowledged rules is for what is deployed together: one environment at one stage.
+    """
     found = []
     for stage, validation in validations.items():
         if NAG not in validation.tools:
             found.append(f"stage {stage}: cdk-nag was not there, so its silence says nothing")
         for finding in validation.open:
             found.append(f"stage {stage}: {finding.tool} {finding.rule} at {finding.path}: {finding.message}")
-    accepted = [finding for validation in validations.values() for finding in validation.acknowledged]
-    ids = counted_ids(accepted) - besides
-    if len(ids) > MOST_ACKNOWLEDGED:
-        found.append(f"{len(ids)} rules are acknowledged, {MOST_ACKNOWLEDGED} may be: {', '.join(sorted(ids))}")
-    return found + thin_reasons(accepted)
+        ids = sorted(counted_ids(validation.acknowledged) - besides)
+        if len(ids) > MOST_ACKNOWLEDGED:
+            found.append(
+                f"stage {stage}: {len(ids)} rules are acknowledged, {MOST_ACKNOWLEDGED} may be: {', '.join(ids)}"
+            )
+    return found + thin_reasons([each for validation in validations.values() for each in validation.acknowledged])
 
 
 def counted_ids(findings: Iterable[ToolFinding]) -> frozenset[str]:
