@@ -54,7 +54,7 @@ LINES = {
     "blueprint/stages.py": 170,
     "constructs/building_blocks/*.py": 220,
     "stacks/*.py": 230,
-    "workbench/cli.py": 250,
+    "workbench/cli.py": 280,  # four commands and their help
 }
 LINES_TOGETHER = {"workbench/sandbox": 900, "shop": 2500}
 

@@ -10,6 +10,10 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from blueprint.parts import Stage
 
 FAILED = 1
 WRONG = 2
@@ -54,6 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--markdown", action="store_true", help="for documents")
     synth.set_defaults(run=_synth)
 
+    check = commands.add_parser(
+        "check",
+        help="ask every gate about the templates",
+        description="Write the templates of an environment at every stage and ask all rules, cdk-nag, CDK's own "
+        "validation and cfn-lint about them. Exit code 1 when something is found.",
+    )
+    check.add_argument("environment", nargs="?", default="sandbox", help="a file in environments/ (default: sandbox)")
+    check.add_argument("--stage", nargs="+", metavar="STAGE", help="only these stages, by number or name")
+    check.add_argument("--list", action="store_true", help="the rules, each with its reason; nothing is checked")
+    check.add_argument("--json", action="store_true", help="for machines")
+    check.set_defaults(run=_check)
+
     schema = commands.add_parser(
         "schema",
         help="write the JSON schema of environment files",
@@ -75,6 +91,21 @@ class _Version(argparse.Action):
         except PackageNotFoundError:
             print("blueprint, not installed")
         parser.exit()
+
+
+class _UnknownStage(Exception):  # noqa: N818
+    """Nobody knows the stage that was asked for; the message says which ones there are."""
+
+
+def _chosen_stages(wanted: Sequence[str] | None) -> list[Stage]:
+    """The stages asked for, in order; all when none is."""
+    from blueprint.stages import STAGES, find
+
+    try:
+        numbers = {find(name).number for name in wanted} if wanted else {stage.number for stage in STAGES}
+    except KeyError as unknown:
+        raise _UnknownStage(_unknown_stage(unknown.args[0])) from None
+    return [stage for stage in STAGES if stage.number in numbers]
 
 
 def _complain(message: object) -> int:
@@ -122,7 +153,6 @@ def _synth(options: argparse.Namespace) -> int:
     import time
 
     from blueprint.environment import BadEnvironment, load
-    from blueprint.stages import STAGES, find
     from workbench import synth
     from workbench.cost import Cost, standing_cost
     from workbench.report import stages as report
@@ -130,10 +160,9 @@ def _synth(options: argparse.Namespace) -> int:
     from workbench.templates import read_assembly
 
     try:
-        wanted = {find(stage).number for stage in options.stage or [stage.number for stage in STAGES]}
-    except KeyError as unknown:
-        return _complain(_unknown_stage(unknown.args[0]))
-    chosen = [stage for stage in STAGES if stage.number in wanted]
+        chosen = _chosen_stages(options.stage)
+    except _UnknownStage as problem:
+        return _complain(problem)
     counts: dict[int, dict[str, int]] = {}
     costs: dict[int, Cost] = {}
     where: dict[int, Path] = {}
@@ -176,6 +205,33 @@ def _synth(options: argparse.Namespace) -> int:
     sizes = [f"{sum(counted)} in {len(counted)} stacks" for counted in used.values()]
     print(report.matrix(chosen, width=terminal_width(), more={"a month at rest": at_rest, "resources": sizes}))
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from datetime import date
+    from tempfile import TemporaryDirectory
+
+    from blueprint.environment import BadEnvironment, load
+    from workbench.check import RULES
+    from workbench.check.verdict import judge
+    from workbench.report import check as report
+    from workbench.report.text import terminal_width
+
+    if options.list:
+        data = json.dumps(report.rules_as_data(RULES), indent=2)
+        print(data if options.json else report.rules(RULES, terminal_width()))
+        return 0
+    verdicts = []
+    try:
+        for stage in _chosen_stages(options.stage):
+            environment = load(options.environment, stage=str(stage.number))
+            with TemporaryDirectory() as folder:
+                verdicts.append(judge(environment, Path(folder) / "assembly", today=date.today()))
+            print(report.summary(verdicts[-1]), file=sys.stderr, flush=True)
+    except (BadEnvironment, _UnknownStage) as problem:
+        return _complain(problem)
+    print(json.dumps(report.as_data(verdicts), indent=2) if options.json else report.findings(verdicts))
+    return FAILED if any(verdict.count for verdict in verdicts) else 0
 
 
 def _schema(options: argparse.Namespace) -> int:
