@@ -22,6 +22,7 @@ from building_blocks.host_role import HostRole
 from building_blocks.load_balancer import Admission, LoadBalancer
 from building_blocks.logs import log_group
 from building_blocks.network import Network
+from building_blocks.origin_keys import OriginKeys
 from building_blocks.release import Release
 from building_blocks.server import Server
 from building_blocks.tiers import HTTPS, Tiers
@@ -236,6 +237,19 @@ def test_a_fleet_stands_alone_behind_a_load_balancer() -> None:
     launch = only(template, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
     assert launch["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     assert "KeyName" not in launch
+
+
+def test_origin_keys_stand_alone_and_send_the_newest() -> None:
+    sent: list[str] = []
+
+    def build(stack: cdk.Stack, theirs: ForeignApp) -> None:
+        keys = OriginKeys(stack, "OriginKeys", newest=4, key=theirs.key, protection=CAREFUL)
+        assert stack.resolve(keys.sent) == stack.resolve(keys.accepted[-1])
+        sent.extend(keys.accepted)
+
+    names = resources(synth_alone(build), "AWS::SecretsManager::Secret")
+    assert len(names) == len(sent) == 2
+    assert [name[:21] for name in sorted(names)] == ["OriginKeysGeneration3", "OriginKeysGeneration4"]
 
 
 def test_a_wildcard_is_written_as_cdk_nag_writes_it() -> None:

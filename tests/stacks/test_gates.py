@@ -31,6 +31,8 @@ from workbench.check.tools import (
 from workbench.synth import ROOT
 from workbench.templates import read_assembly
 
+pytestmark = pytest.mark.gate
+
 # Exceptions end on a day; a test must not, so it always asks about the same one.
 TODAY = date(2026, 11, 1)
 PROFILES = ("production", "sandbox")

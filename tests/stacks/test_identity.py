@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.golden_files import GOLDEN, mismatch
 from workbench.facts.stateful import STATEFUL
 from workbench.templates import read_assembly, resources
+
+pytestmark = pytest.mark.gate
 
 IDENTITY = GOLDEN / "identity.tsv"
 ADDRESS = "AWS::EC2::EIP"
