@@ -209,9 +209,9 @@ def test_a_renamed_environment_shares_no_physical_name(
     )
 
     def physical(environment: Environment) -> set[tuple[str, str]]:
-        found = set()
+        found, assembly = set(), synth(environment)
         for role in ROLES:
-            for resource in template(synth(environment), role).get("Resources", {}).values():
+            for resource in template(assembly, role).get("Resources", {}).values():
                 for name in names:
                     value = resource.get("Properties", {}).get(name)
                     if isinstance(value, str):
