@@ -35,7 +35,11 @@ class NetworkStack(BlueprintStack):
         network = Network(self, "Network", key=self.key, protection=protection)
         self.vpc = network.vpc
         self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)
-        self.tiers.open_edge(_visitors(environment), ports=[HTTP, HTTPS] if environment.domain else [HTTP])
+        visitors, edge = _visitors(environment), _edge_network(environment)
+        self.tiers.open_edge(visitors, ports=[HTTP, HTTPS] if environment.domain else [HTTP])
+        if edge is not None and edge.unique_id not in {visitor.unique_id for visitor in visitors}:
+            # On the one port that it uses: its prefix list counts as 55 rules, and a group may have 60.
+            self.tiers.open_edge([edge], ports=[HTTPS if environment.domain else HTTP])
         if environment.stage.fleet is not None:
             network.let_out(environment.egress, endpoints=self.tiers.endpoints)
         self._promise(network)
@@ -53,13 +57,15 @@ class NetworkStack(BlueprintStack):
 
 
 def _visitors(environment: Environment) -> list[ec2.IPeer]:
-    """Who may reach the edge group: visitors themselves, the edge network in front of them, or for a while both."""
-    behind_cdn = environment.stage.cdn is not None
-    visitors = [ec2.Peer.ipv4(cidr) for cidr in environment.open_to]
-    if not behind_cdn:
-        return visitors
+    """Who may reach the edge group directly: nobody, once the edge network in front is the only way in."""
+    if environment.stage.cdn is not None and environment.transition.lock_origin:
+        return []
+    return [ec2.Peer.ipv4(cidr) for cidr in environment.open_to]
+
+
+def _edge_network(environment: Environment) -> ec2.IPeer | None:
+    """Where requests come from that CloudFront passes on."""
+    if environment.stage.cdn is None:
+        return None
     prefix_list = environment.pins.edge_prefix_list
-    edge = ec2.Peer.prefix_list(prefix_list) if prefix_list else ec2.Peer.any_ipv4()
-    if environment.transition.lock_origin:
-        return [edge]
-    return [edge, *(visitor for visitor in visitors if visitor.unique_id != edge.unique_id)]
+    return ec2.Peer.prefix_list(prefix_list) if prefix_list else ec2.Peer.any_ipv4()

@@ -61,8 +61,9 @@ class WebStack(BlueprintStack):
         self.server = self._server(stage.server) if stage.server is not None else None
         self.origin_keys = self._origin_keys() if stage.cdn is not None else None
         self.front = self._front() if stage.fleet is not None else None
-        if stage.fleet is not None and self.front is not None:
-            self._fleet(stage.fleet, self.front)
+        self.fleet = (
+            self._fleet(stage.fleet, self.front) if stage.fleet is not None and self.front is not None else None
+        )
         if environment.domain is not None:
             self._origin_record(environment.domain)
         self._lend_to_edge()
@@ -110,6 +111,7 @@ class WebStack(BlueprintStack):
             protection=self._protection,
             alerts=self._network.alerts,
         )
+        server.release_runs.node.add_dependency(self.release)  # the host reads the parameter, so that comes first
         path = f"/{environment.name}/database/host"
         address = server.instance.instance_private_ip
         publish(self, "HostDatabase", path=f"{path}/endpoint", value=address, meaning="The PostgreSQL on the host")
@@ -167,9 +169,9 @@ class WebStack(BlueprintStack):
         newest = self._environment.pins.origin_key_generation
         return OriginKeys(self, "OriginKeys", newest=newest, key=self._key, protection=self._protection)
 
-    def _fleet(self, spec: FleetSpec, front: LoadBalancer) -> None:
+    def _fleet(self, spec: FleetSpec, front: LoadBalancer) -> Fleet:
         environment = self._environment
-        Fleet(
+        return Fleet(
             self,
             "Fleet",
             spec=spec,
@@ -191,7 +193,9 @@ class WebStack(BlueprintStack):
             type="A",
             comment="Where the hosts are: the single one, or the load balancer",
         )
-        if self.front is not None:
+        if self.front is not None and self.fleet is not None:
+            # Visitors follow this record, so it waits until the hosts answer and requests are passed on to them.
+            record.node.add_dependency(self.fleet.group, self.front.listener)
             record.alias_target = route53.CfnRecordSet.AliasTargetProperty(
                 dns_name=self.front.balancer.load_balancer_dns_name,
                 hosted_zone_id=self.front.balancer.load_balancer_canonical_hosted_zone_id,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -32,6 +30,7 @@ PARAMETERS = {
 }
 # All keys, and all commands but those that empty, stop or reconfigure a cache; cluster clients ask for INFO.
 ACCESS = "on ~* &* +@all -@admin -@dangerous +info"
+TOGETHER = {"Maximum": "MAX", "Sum": "SUM"}
 
 
 @jsii.implements(ec2.IConnectable)
@@ -161,10 +160,17 @@ class Cache(Construct):
         )
 
     def metric(self, name: str, statistic: str) -> cloudwatch.IMetric:
-        """One line for the whole cluster: the sum of its nodes, or the worst of them with `Maximum`."""
-        return self._metric(name, statistic, range(1, self._spec.shards + 1))
+        """One line on a graph for the whole cluster: the sum of its nodes, or the worst of them with `Maximum`."""
+        # Found by the cluster's name, so that it is there once, however many nodes there are: a stack that reads it
+        # weakly looks up each mention, and CloudFormation allows few look-ups a second. An alarm cannot search.
+        nodes = f'{{AWS/ElastiCache,CacheClusterId}} MetricName="{name}" AND {self.group.ref}'
+        return cloudwatch.MathExpression(
+            expression=f"{TOGETHER[statistic]}(SEARCH('{nodes}', '{statistic}', 60))",
+            label=name,
+            period=cdk.Duration.minutes(1),
+        )
 
-    def _metric(self, name: str, statistic: str, shards: Iterable[int]) -> cloudwatch.IMetric:
+    def _metric_of(self, shard: int, name: str, statistic: str) -> cloudwatch.IMetric:
         # ElastiCache reports node by node, and names the nodes of a cluster by shard and number.
         nodes = {
             f"{name[0].lower()}{name[1:]}OfShard{shard}Node{node}": cloudwatch.Metric(
@@ -174,11 +180,10 @@ class Cache(Construct):
                 statistic=statistic,
                 period=cdk.Duration.minutes(1),
             )
-            for shard in shards
             for node in range(1, self._spec.replicas_per_shard + 2)
         }
         return cloudwatch.MathExpression(
-            expression=f"{'MAX' if statistic == 'Maximum' else 'SUM'}([{', '.join(nodes)}])",
+            expression=f"{TOGETHER[statistic]}([{', '.join(nodes)}])",
             using_metrics=nodes,
             label=name,
             period=cdk.Duration.minutes(1),
@@ -191,7 +196,7 @@ class Cache(Construct):
             alarm(
                 self,
                 f"Shard{shard}Busy",
-                metric=self._metric("EngineCPUUtilization", "Maximum", [shard]),
+                metric=self._metric_of(shard, "EngineCPUUtilization", "Maximum"),
                 threshold=80,
                 minutes=10,
                 meaning="The one thread that answers is nearly out of time: a hot key, or too few shards",
@@ -200,7 +205,7 @@ class Cache(Construct):
             alarm(
                 self,
                 f"Shard{shard}Evicting",
-                metric=self._metric("Evictions", "Sum", [shard]),
+                metric=self._metric_of(shard, "Evictions", "Sum"),
                 threshold=1_000,
                 minutes=15,
                 meaning="What is read often no longer fits: the database answers instead. Bigger nodes, or more shards",

@@ -94,6 +94,8 @@ class Database(Construct):
             cloudwatch_logs_exports=["postgresql", "upgrade", "iam-db-auth-error"],
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
         )
+        # RDS refuses a role whose rights are not there yet, and the role alone is made before its policy.
+        self.primary.node.add_dependency(monitoring)
         keep(self.primary, protection, snapshot=True)
         # A replica inherits encryption, storage and the master user; it is a copy, so nothing protects or keeps it.
         self.replicas = [

@@ -90,6 +90,7 @@ class HostRole(Construct):
         )
         # EC2 asks for a grant in the host's name when an encrypted volume is attached.
         self._may(["kms:CreateGrant"], [key.key_arn], {"Bool": {"kms:GrantIsForAWSResource": "true"}})
+        self._may(["kms:DescribeKey"], [key.key_arn])
         acknowledge(
             self.role,
             *(wildcard(self, arn) for arn in ec2_arn),

@@ -15,7 +15,8 @@ PUBLIC = ec2.SubnetSelection(subnet_group_name="Public")
 APP = ec2.SubnetSelection(subnet_group_name="App")
 DATA = ec2.SubnetSelection(subnet_group_name="Data")
 
-# What private hosts need when there is no NAT: Session Manager, logs and metrics, their own readiness, events.
+# What private hosts need when there is no NAT: Session Manager, logs and metrics, their own readiness, the secret that
+# they prepare the database with, events.
 ENDPOINT_SERVICES = {
     "Ssm": ec2.InterfaceVpcEndpointAwsService.SSM,
     "SsmMessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
@@ -23,6 +24,7 @@ ENDPOINT_SERVICES = {
     "Metrics": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
     "AutoScaling": ec2.InterfaceVpcEndpointAwsService.AUTOSCALING,
     "CloudFormation": ec2.InterfaceVpcEndpointAwsService.CLOUDFORMATION,
+    "Secrets": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
     "Sns": ec2.InterfaceVpcEndpointAwsService.SNS,
 }
 

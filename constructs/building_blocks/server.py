@@ -71,11 +71,11 @@ class Server(Construct):
             allocation_id=self.address.attr_allocation_id,
             instance_id=self.instance.instance_id,
         )
-        self._follow_releases(release_url)
+        self.release_runs = self._follow_releases(release_url)
         self._patch()
         self._alarms(environment_name, alerts)
 
-    def _follow_releases(self, release_url: str) -> None:
+    def _follow_releases(self, release_url: str) -> ssm.CfnAssociation:
         """A new release reaches the running host: the association runs again when its parameter changes."""
         document = ssm.CfnDocument(
             self,
@@ -91,12 +91,16 @@ class Server(Construct):
                     {
                         "action": "aws:runShellScript",
                         "name": "follow",
-                        "inputs": {"timeoutSeconds": "600", "runCommand": ["/opt/shop/boot.sh release"]},
+                        # It may be called before the first boot has begun, which reads the parameter itself.
+                        "inputs": {
+                            "timeoutSeconds": "600",
+                            "runCommand": ["[ ! -e /opt/shop/boot.sh ] || /opt/shop/boot.sh release"],
+                        },
                     }
                 ],
             },
         )
-        ssm.CfnAssociation(
+        return ssm.CfnAssociation(
             self,
             "RunRelease",
             name=document.ref,
@@ -113,6 +117,7 @@ class Server(Construct):
             targets=[self._this_host()],
             parameters={"Operation": ["Install"], "RebootOption": ["RebootIfNeeded"]},
             schedule_expression="cron(0 4 ? * SUN *)",
+            apply_only_at_cron_interval=True,  # not at once: it would restart the host in the middle of its first boot
         )
 
     def _this_host(self) -> ssm.CfnAssociation.TargetProperty:

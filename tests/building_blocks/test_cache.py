@@ -6,6 +6,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
@@ -170,3 +171,19 @@ def test_each_shard_has_an_alarm_over_all_its_nodes(template: Template, metric: 
     assert nodes == [
         {"Fn::Join": ["", [{"Ref": cluster}, f"-{shard:04}-{node:03}"]]} for shard in (1, 2, 3) for node in (1, 2)
     ]
+
+
+def test_a_graph_finds_all_nodes_by_the_name_of_the_cluster() -> None:
+    def with_a_graph(stack: cdk.Stack, theirs: ForeignApp) -> None:
+        cache = build(stack, theirs)
+        graph = cloudwatch.GraphWidget(
+            left=[cache.metric("CacheHits", "Sum"), cache.metric("CPUUtilization", "Maximum")]
+        )
+        cloudwatch.Dashboard(stack, "Dashboard").add_widgets(graph)
+
+    template = synth_alone(with_a_graph)
+    body = str(only(template, "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    [cluster] = resources(template, GROUP)
+    assert body.count(f"'Ref': '{cluster}'") == 2
+    assert "SUM(SEARCH(" in body
+    assert "MAX(SEARCH(" in body

@@ -154,3 +154,18 @@ def test_a_sandbox_keeps_nothing_when_it_is_destroyed_but_never_loses_data_to_a_
                 seen += 1
                 assert found["DeletionPolicy"] == "Delete", found
     assert seen > 10
+
+
+def test_the_database_is_made_after_the_rights_of_its_monitoring_role(production: dict[int, Path]) -> None:
+    """RDS refuses a role without its policy, and CloudFormation makes both at once unless it is told the order."""
+    data = template(production[5], "data")
+    primary = next(
+        found for found in of_type(data, "AWS::RDS::DBInstance").values() if "MasterUsername" in found["Properties"]
+    )
+    role = primary["Properties"]["MonitoringRoleArn"]["Fn::GetAtt"][0]
+    (policy,) = [
+        name
+        for name, found in of_type(data, "AWS::IAM::Policy").items()
+        if {"Ref": role} in found["Properties"]["Roles"]
+    ]
+    assert policy in primary["DependsOn"]

@@ -225,3 +225,14 @@ def test_a_renamed_environment_shares_no_physical_name(
     assert {kind for kind, name in first & second} == set() or first & second <= {
         ("AWS::SSM::Association", "AWS-RunPatchBaseline")
     }
+
+
+@pytest.mark.parametrize(("stage", "lookups"), [(4, 20), (5, 32)])
+def test_a_dashboard_does_not_look_up_one_value_for_each_node(
+    production: dict[int, Path], stage: int, lookups: int
+) -> None:
+    """CloudFormation looks up every mention of another stack's output, and allows few look-ups a second."""
+    signals = text(template(production[stage], "signals"))
+    assert signals.count("Fn::GetStackOutput") <= lookups
+    for name in ("CacheHits", "CacheMisses", "DatabaseMemoryUsagePercentage"):
+        assert signals.count(f'{{AWS/ElastiCache,CacheClusterId}} MetricName=\\\\\\"{name}\\\\\\"') == 1

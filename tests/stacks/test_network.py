@@ -65,7 +65,7 @@ def test_stages_without_private_hosts_pay_for_no_way_out(production: dict[int, P
 
 @pytest.mark.parametrize(
     ("egress", "gateways", "endpoints"),
-    [(Egress.NAT, 1, 2), (Egress.NAT_PER_ZONE, 3, 2), (Egress.ENDPOINTS, 0, 9)],
+    [(Egress.NAT, 1, 2), (Egress.NAT_PER_ZONE, 3, 2), (Egress.ENDPOINTS, 0, 10)],
 )
 def test_the_way_out_is_the_one_chosen(
     load_production: Callable[[int], Environment], synth: Synth, egress: Egress, gateways: int, endpoints: int
@@ -108,19 +108,52 @@ def test_every_tier_has_its_own_group_with_a_description_that_stays(production: 
     assert not [words for words in described.values() if "/" in words]
 
 
-def test_a_pinned_prefix_list_is_all_that_reaches_a_locked_load_balancer(
-    load_production: Callable[[int], Environment], synth: Synth
-) -> None:
-    environment = load_production(4)
-    pinned = replace(environment, pins=environment.pins.model_copy(update={"edge_prefix_list": "pl-3b927c52"}))
-    network = template(synth(pinned), "network")
+def _ways_in(environment: Environment, synth: Synth) -> list[tuple[str, int]]:
+    """Who reaches the edge group, and at which port."""
+    network = template(synth(environment), "network")
     (edge,) = (
         group["Properties"]
         for group in of_type(network, "AWS::EC2::SecurityGroup").values()
         if group["Properties"]["GroupName"] == "shop-prod-edge"
     )
-    assert {rule.get("SourcePrefixListId") for rule in edge.get("SecurityGroupIngress", [])} | {
-        rule["Properties"].get("SourcePrefixListId")
+    rules = edge.get("SecurityGroupIngress", []) + [
+        rule["Properties"]
         for rule in of_type(network, "AWS::EC2::SecurityGroupIngress").values()
         if "Edge" in str(rule["Properties"]["GroupId"])
-    } == {"pl-3b927c52"}
+    ]
+    return sorted((rule.get("SourcePrefixListId") or rule["CidrIp"], rule["FromPort"]) for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("locked", "ways_in"),
+    [
+        (True, [("pl-3b927c52", 443)]),
+        (False, [("0.0.0.0/0", 80), ("0.0.0.0/0", 443), ("pl-3b927c52", 443)]),
+    ],
+)
+def test_a_pinned_prefix_list_is_all_that_reaches_a_locked_load_balancer(
+    load_production: Callable[[int], Environment], synth: Synth, locked: bool, ways_in: list[tuple[str, int]]
+) -> None:
+    environment = load_production(4)
+    pinned = replace(
+        environment,
+        pins=environment.pins.model_copy(update={"edge_prefix_list": "pl-3b927c52"}),
+        transition=environment.transition.model_copy(update={"lock_origin": locked}),
+    )
+    found = _ways_in(pinned, synth)
+    assert found == ways_in
+    # CloudFront's list counts as 55 rules, and a group may have 60: a second port for it is refused.
+    assert sum(55 if source.startswith("pl-") else 1 for source, _ in found) <= 60
+
+
+def test_without_a_pinned_list_everybody_reaches_the_port_of_the_edge_once(
+    load_production: Callable[[int], Environment], synth: Synth
+) -> None:
+    environment = load_production(4)
+    unpinned = environment.pins.model_copy(update={"edge_prefix_list": None})
+    open_transition = environment.transition.model_copy(update={"lock_origin": False})
+    assert _ways_in(replace(environment, pins=unpinned), synth) == [("0.0.0.0/0", 443)]
+    assert _ways_in(replace(environment, pins=unpinned, transition=open_transition), synth) == [
+        ("0.0.0.0/0", 80),
+        ("0.0.0.0/0", 443),
+    ]

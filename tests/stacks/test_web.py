@@ -57,6 +57,45 @@ def test_a_running_host_follows_the_release_when_it_changes(
     assert {before["Resources"][name]["Type"] for name in changed} == {"AWS::SSM::Parameter", "AWS::SSM::Association"}
 
 
+def test_visitors_are_sent_to_the_fleet_only_when_its_hosts_answer(production: dict[int, Path]) -> None:
+    """The group is made when its hosts have signalled; a record that does not wait for it is an outage at stage 3."""
+    web = template(production[3], "web")
+    waits_for = only(web, "AWS::Route53::RecordSet")["DependsOn"]
+    (group,) = of_type(web, "AWS::AutoScaling::AutoScalingGroup")
+    assert group in waits_for
+    assert "CreationPolicy" in web["Resources"][group]
+    assert set(of_type(web, "AWS::ElasticLoadBalancingV2::ListenerRule")) <= set(waits_for)
+
+
+def test_the_host_may_attach_an_encrypted_volume(production: dict[int, Path]) -> None:
+    web = template(production[1], "web")
+    for action in ("ec2:AttachVolume", "kms:CreateGrant", "kms:DescribeKey", "kms:Decrypt"):
+        assert statements(web, action), action
+
+
+def test_the_release_is_named_before_the_host_is_told_to_follow_it(production: dict[int, Path]) -> None:
+    """The host reads the parameter; told too early, it would find the old name and never look again."""
+    web = template(production[1], "web")
+    (release,) = [name for name in of_type(web, "AWS::SSM::Parameter") if name.startswith("Release")]
+    (follow,) = [
+        found
+        for found in of_type(web, "AWS::SSM::Association").values()
+        if "Release" in found["Properties"]["Parameters"]
+    ]
+    assert release in follow["DependsOn"]
+
+
+def test_patches_wait_for_their_hour(production: dict[int, Path]) -> None:
+    """An association also runs when it is made: it would restart the host in the middle of its first boot."""
+    (patches,) = [
+        found["Properties"]
+        for found in of_type(template(production[1], "web"), "AWS::SSM::Association").values()
+        if found["Properties"]["Name"] == "AWS-RunPatchBaseline"
+    ]
+    assert patches["ApplyOnlyAtCronInterval"] is True
+    assert patches["ScheduleExpression"].startswith("cron(")
+
+
 def test_a_new_release_rolls_the_fleet_and_an_old_one_rolls_it_back(
     load_production: Callable[[int], Environment], synth: Synth
 ) -> None:
