@@ -25,6 +25,8 @@ __all__ = ["ENVIRONMENTS", "UNSET_ACCOUNT", "BadEnvironment", "Environment", "lo
 
 ENVIRONMENTS = Path(__file__).resolve().parent.parent / "environments"
 UNSET_ACCOUNT = "000000000000"
+# Rules that a security group may have, and what CloudFront's prefix list counts as (VPC guide, managed prefix lists).
+GROUP_RULES, PREFIX_LIST_RULES = 60, 55
 EVERYBODY = "0.0.0.0/0"
 SANDBOX_BUDGET_USD = 100
 
@@ -426,6 +428,11 @@ def _unfit_doors(written: EnvironmentFile) -> Iterator[Problem]:
     for number, _ in _repeated(written.open_to):
         found = shown(written.open_to[number])
         yield Problem(("open_to", number), "names a range twice, which EC2 refuses", found, "remove one of the two")
+    ports, room = (2 if written.domain else 1), GROUP_RULES - PREFIX_LIST_RULES
+    if not written.transition.lock_origin and written.pins.edge_prefix_list and len(written.open_to) * ports > room:
+        what = f"leaves no room for CloudFront, whose prefix list takes {PREFIX_LIST_RULES} of {GROUP_RULES} rules"
+        fix = f"write at most {room // ports} ranges while the load balancer answers both"
+        yield Problem(("open_to",), what, f"{len(written.open_to)} ranges", fix)
     if written.domain is not None:
         return
     if not written.open_to and written.profile == "sandbox":

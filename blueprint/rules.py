@@ -134,7 +134,7 @@ NAME = text(
     "shop",
     shortest=2,
     longest=20,
-    reserved=("aws", "ssm"),  # it is the first part of the path of the environment's SSM parameters
+    reserved=("aws", "ssm", "sg-"),  # first part of the path of SSM parameters and of security groups' names
 )
 STAGE = Rule(
     _check_stage,

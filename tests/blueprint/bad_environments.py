@@ -219,6 +219,17 @@ BAD = [
     value("contradiction", "open_to", '["0.0.0.0/0"]', "open_to[0]: opens a site without TLS to the world", "/32"),
     value("contradiction", "open_to", '["0.0.0.0/1", "128.0.0.0/1"]', "opens a site without TLS", "/32"),
     value("contradiction", "open_to", '["192.0.2.0/24", "192.0.2.0/24"]', "open_to[1]: names a range twice"),
+    bad(
+        "contradiction",
+        "open_to",
+        production(
+            IMAGE + 'edge_prefix_list = "pl-3b927c52"\n[transition]\nlock_origin = false\n',
+            open_to='["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"] # <-',
+        ),
+        "leaves no room for CloudFront",
+        "found 3 ranges",
+        "at most 2 ranges",
+    ),
     bad("contradiction", "tags.Team", sandbox('[tags]\nteam = "a"\nTeam = "b" # <-\n'), 'differs from "team" only'),
     bad(
         "contradiction",
