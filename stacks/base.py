@@ -16,8 +16,9 @@ from blueprint.parts import Protection
 from building_blocks.database import APP_USER
 
 ZONES = 3
+EVERYBODY = "0.0.0.0/0"
+EMPTY = "A stack that its stage does not need is empty, and the CLI skips or deletes it."
 ACCEPTED = {
-    "F0001": "A stack that its stage does not need is empty, and the CLI skips or deletes it.",
     "W9003": "CDK writes a size as a number where the schema has a string; CloudFormation takes both.",
     "W9010": "The image is pinned on purpose: no deployment may replace a host by surprise.",
     "W3010": "Zones are named on purpose: the address plan is fixed for life.",
@@ -50,7 +51,8 @@ class BlueprintStack(cdk.Stack):
             termination_protection=protection.deletion_protection and not may_be_empty,
         )
         self.node.add_validation(_DescribedOutputs(self))
-        for rule, reason in ACCEPTED.items():
+        accepted = ACCEPTED | ({"F0001": EMPTY} if may_be_empty else {})
+        for rule, reason in accepted.items():
             cdk.Validations.of(self).acknowledge(
                 cdk.Acknowledgment(id=f"CloudFormation-Validate::{rule}", reason=reason)
             )

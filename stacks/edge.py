@@ -14,10 +14,12 @@ from blueprint.parts import Cdn as CdnSpec
 from blueprint.parts import Protection
 from building_blocks.buckets import LogBucket
 from building_blocks.cdn import Cdn
+from building_blocks.encryption import Encryption
 from building_blocks.firewall import Firewall
 from building_blocks.load_balancer import LoadBalancer
 from building_blocks.origin_keys import OriginKeys
-from stacks.base import BlueprintStack
+from building_blocks.published import publish
+from stacks.base import EVERYBODY, BlueprintStack
 from stacks.network import NetworkStack
 from stacks.web import WebStack
 
@@ -37,7 +39,7 @@ class EdgeEssentials:
         *,
         environment: Environment,
         protection: Protection,
-        key: kms.IKey | None = None,
+        key: kms.IKey,
         alerts: sns.ITopic | None = None,
     ) -> None:
         self.firewall = Firewall(
@@ -49,6 +51,7 @@ class EdgeEssentials:
             key=key,
             protection=protection,
             alerts=alerts,
+            only_from=() if EVERYBODY in environment.open_to else environment.open_to,
         )
         self.resources: list[IConstruct] = [self.firewall.acl]
         self.certificate: acm.ICertificate | None = None
@@ -72,13 +75,14 @@ class GlobalStack(BlueprintStack):
             environment=environment,
             protection=protection,
             description="Certificate and firewall of the edge, which CloudFront takes from us-east-1",
-            may_be_empty=True,
             region=CLOUDFRONT_REGION,
         )
+        # A key of its own, from stage 1 on as everywhere: keys do not leave their region, and are never removed.
+        self.key = Encryption(self, "Encryption", protection=protection).key
         self.essentials: EdgeEssentials | None = None
         if environment.stage.cdn is not None:
             self.essentials = EdgeEssentials(
-                self, environment.stage.cdn, environment=environment, protection=protection
+                self, environment.stage.cdn, environment=environment, protection=protection, key=self.key
             )
             for resource in self.essentials.resources:
                 cdk.CrossStackReferences.of(resource).produce(cdk.ReferenceStrength.WEAK)
@@ -115,6 +119,13 @@ class EdgeStack(BlueprintStack):
                 self, spec, environment=environment, protection=protection, key=self._key, alerts=network.alerts
             )
             self.cdn = self._distribution(spec, web.front, web.origin_keys, essentials)
+            publish(
+                self,
+                "StaticBucket",
+                path=f"/{environment.name}/static/bucket",
+                value=self.cdn.static_bucket.bucket_name,
+                meaning="Where the edge takes static files from",
+            )
         if environment.domain is not None:
             self._domain_record(environment.domain)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from aws_cdk import aws_ec2 as ec2
 
@@ -33,5 +34,5 @@ def fleet_script(environment: Environment, *, release_url: str) -> str:
 
 def _script(environment: Environment, role: str, settings: dict[str, str]) -> str:
     known = {"SHOP_NAME": environment.name, "SHOP_REGION": environment.region, "SHOP_ROLE": role, **settings}
-    exports = [f"export {name}={value}" for name, value in known.items()]
+    exports = [f"export {name}={quote(value)}" for name, value in known.items()]
     return "\n".join([*exports, (SHOP / "host" / "boot.sh").read_text(encoding="utf-8")])

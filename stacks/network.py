@@ -13,7 +13,7 @@ from building_blocks.budget import Budget
 from building_blocks.encryption import Encryption
 from building_blocks.network import Network
 from building_blocks.tiers import HTTP, HTTPS, Tiers
-from stacks.base import BlueprintStack
+from stacks.base import EVERYBODY, BlueprintStack
 
 
 class NetworkStack(BlueprintStack):
@@ -37,6 +37,13 @@ class NetworkStack(BlueprintStack):
         self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)
         visitors, edge = _visitors(environment), _edge_network(environment)
         self.tiers.open_edge(visitors, ports=[HTTP, HTTPS] if environment.domain else [HTTP])
+        if (
+            environment.domain is not None
+            and environment.stage.server is not None
+            and EVERYBODY not in environment.open_to
+        ):
+            # Whoever proves the host's certificate comes over plain HTTP, from anywhere; the rest is sent to HTTPS there.
+            self.tiers.open_edge([ec2.Peer.any_ipv4()], ports=[HTTP])
         if edge is not None and edge.unique_id not in {visitor.unique_id for visitor in visitors}:
             # On the one port that it uses: its prefix list counts as 55 rules, and a group may have 60.
             self.tiers.open_edge([edge], ports=[HTTPS if environment.domain else HTTP])

@@ -132,5 +132,17 @@ class WorkersStack(BlueprintStack):
         for worker in workers.values():
             worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])
             worker.configure("STATE_TABLE", state.table_name)
+        workers["notification"].may(["sns:Publish"], [self._devices()], because="A device registers at run time.")
         if self._data.database_ids:
+            database = f"/{self._environment.name}/database"
+            workers["search_index"].configure("DATABASE_PARAMETERS", database)
+            workers["search_index"].may(
+                ["ssm:GetParameter", "ssm:GetParametersByPath"],
+                [self.format_arn(service="ssm", resource="parameter", resource_name=f"{database[1:]}/*")],
+                because="Which database is active and where it is stands under this path.",
+            )
             workers["search_index"].may(["rds-db:connect"], [self.database_user(self._data.database_ids[0])])
+
+    def _devices(self) -> str:
+        """Telephones and browsers that receive notifications."""
+        return self.format_arn(service="sns", resource="endpoint", resource_name="*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,15 @@ def test_the_app_alone_writes_the_same_bytes(production: dict[int, Path], tmp_pa
     environment = os.environ | {"CDK_OUTDIR": str(tmp_path / "out"), "CDK_CONTEXT_JSON": settings}
     subprocess.run([sys.executable, ROOT / "app.py"], cwd=tmp_path, env=environment, check=True)
     assert written(tmp_path / "out") == written(production[3])
+
+
+@pytest.mark.slow
+def test_the_app_takes_another_name_and_release_from_the_command_line(tmp_path: Path) -> None:
+    asked = {"environment": "production", "stage": "3", "name": "trial", "release": "a" * 64}
+    environment = os.environ | {"CDK_OUTDIR": str(tmp_path / "out"), "CDK_CONTEXT_JSON": json.dumps(asked)}
+    subprocess.run([sys.executable, ROOT / "app.py"], cwd=tmp_path, env=environment, check=True)
+    wanted = load("production", stage="3", name="trial", release="a" * 64)
+    assert written(tmp_path / "out") == written(synth(wanted, tmp_path / "in-process", bundle=False))
 
 
 def test_the_app_refuses_a_bad_environment_without_a_traceback(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def alarm(
     below: bool = False,
     missing_is_bad: bool = False,
 ) -> cloudwatch.Alarm:
-    """Notify `alerts` when `metric` has been at or beyond `threshold` for so many one-minute periods."""
+    """Notify `alerts` when `metric` has been at or beyond `threshold` for so many of its periods in a row."""
     comparison = cloudwatch.ComparisonOperator
     raised = cloudwatch.Alarm(
         scope,

@@ -39,7 +39,7 @@ METRICS_REGION = "us-east-1"
 
 
 class Cdn(Construct):
-    """A distribution before the load balancer, with a private bucket for static files that the deploy tool fills.
+    """A distribution before the load balancer, with a private bucket for static files.
 
     Outside us-east-1 it has no alarm of its own; the load balancer's tell of the same errors.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import aws_cdk as cdk
@@ -41,7 +42,10 @@ FIVE_MINUTES = 300
 
 
 class Firewall(Construct):
-    """A web ACL of AWS's managed rules; with a limit, one address gets so many requests in five minutes and no more."""
+    """A web ACL of AWS's managed rules; with a limit, one address gets so many requests in five minutes and no more.
+
+    With `only_from`, nobody else gets in: behind an edge no security group sees who comes.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Firewall(Construct):
         key: kms.IKey | None,
         protection: Protection,
         alerts: sns.ITopic | None,
+        only_from: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, construct_id)
         self._stack = cdk.Stack.of(self)
@@ -62,6 +67,8 @@ class Firewall(Construct):
         rules = [_managed(name, group, priority=number) for number, (name, group) in enumerate(RULE_GROUPS.items(), 1)]
         if requests_per_five_minutes is not None:
             rules.insert(0, _limit(requests_per_five_minutes, priority=0))
+        if only_from:
+            rules.append(_others(self._addresses(scope_name, only_from), priority=len(RULE_GROUPS) + 1))
         protected = waf.CfnWebACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=list(SECRET_HEADERS))
         self.acl = waf.CfnWebACL(
             self,
@@ -84,6 +91,16 @@ class Firewall(Construct):
     def arn(self) -> str:
         """What a distribution or an association names."""
         return self.acl.attr_arn
+
+    def _addresses(self, scope_name: str, ranges: Sequence[str]) -> waf.CfnIPSet:
+        return waf.CfnIPSet(
+            self,
+            "Visitors",
+            scope=scope_name,
+            ip_address_version="IPV4",
+            addresses=list(ranges),
+            description="Who may visit",
+        )
 
     def _log(self, key: kms.IKey | None, protection: Protection) -> None:
         # AWS demands the name. So the group goes with the firewall: one that stays would block the next of its name.
@@ -172,6 +189,19 @@ def _limit(requests: int, *, priority: int) -> waf.CfnWebACL.RuleProperty:
             )
         ),
         visibility_config=_seen_as("VisitorLimit"),
+    )
+
+
+def _others(visitors: waf.CfnIPSet, *, priority: int) -> waf.CfnWebACL.RuleProperty:
+    named = waf.CfnWebACL.StatementProperty(
+        ip_set_reference_statement=waf.CfnWebACL.IPSetReferenceStatementProperty(arn=visitors.attr_arn)
+    )
+    return waf.CfnWebACL.RuleProperty(
+        name="OnlyVisitors",
+        priority=priority,
+        statement=waf.CfnWebACL.StatementProperty(not_statement=waf.CfnWebACL.NotStatementProperty(statement=named)),
+        action=waf.CfnWebACL.RuleActionProperty(block=waf.CfnWebACL.BlockActionProperty()),
+        visibility_config=_seen_as("OnlyVisitors"),
     )
 
 

@@ -236,3 +236,43 @@ def test_a_dashboard_does_not_look_up_one_value_for_each_node(
     assert signals.count("Fn::GetStackOutput") <= lookups
     for name in ("CacheHits", "CacheMisses", "DatabaseMemoryUsagePercentage"):
         assert signals.count(f'{{AWS/ElastiCache,CacheClusterId}} MetricName=\\\\\\"{name}\\\\\\"') == 1
+
+
+@pytest.mark.parametrize(("open_to", "closed"), [(("203.0.113.0/24",), True), (("0.0.0.0/0",), False)])
+def test_a_site_for_few_stays_so_behind_the_edge(
+    load_production: Callable[[int], Environment], synth: Synth, open_to: tuple[str, ...], closed: bool
+) -> None:
+    edge = template(synth(replace(load_production(4), open_to=open_to)), "edge")
+    assert ("OnlyVisitors" in text(properties(edge, "AWS::WAFv2::WebACL"))) is closed
+    assert [found["Properties"]["Addresses"] for found in of_type(edge, "AWS::WAFv2::IPSet").values()] == (
+        [list(open_to)] if closed else []
+    )
+
+
+def test_the_edge_says_where_static_files_belong(production: dict[int, Path]) -> None:
+    assert "/shop-prod/static/bucket" in parameters(template(production[4], "edge"))
+
+
+JOB_RIGHTS = {
+    "ConfirmationEmail": {"ses:SendEmail"},
+    "Invoice": {"s3:PutObject"},
+    "ImageResize": {"s3:GetObject", "s3:PutObject"},
+    "Analytics": {"firehose:PutRecord", "firehose:PutRecordBatch"},
+    "SearchIndex": {"rds-db:connect", "ssm:GetParameter", "ssm:GetParametersByPath"},
+    "Notification": {"sns:Publish"},
+}
+
+
+@pytest.mark.parametrize("job", JOB_RIGHTS)
+def test_each_job_may_do_its_own_work_and_no_others(workers: Template, job: str) -> None:
+    (policy,) = (found for name, found in of_type(workers, "AWS::IAM::Policy").items() if name.startswith(f"{job}Job"))
+    allowed = set()
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        actions = statement["Action"]
+        allowed |= {actions} if isinstance(actions, str) else set(actions)
+    everyone = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    assert everyone <= allowed
+    work = {
+        action for action in allowed - everyone if action.partition(":")[0] not in ("logs", "kms", "sqs", "xray", "ec2")
+    }
+    assert work == JOB_RIGHTS[job]

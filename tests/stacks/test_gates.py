@@ -75,6 +75,17 @@ def test_the_templates_between_two_passes_keep_every_rule_too(
     assert read_validation(folder).open == ()
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_home_outside_us_east_1_keeps_every_rule_too(
+    load_production: Callable[[int], Environment], synth: Callable[[Environment], Path], number: int
+) -> None:
+    zones = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
+    elsewhere = replace(load_production(number), region="eu-west-1", zones=zones)
+    folder = synth(elsewhere)
+    assert run(folder, environment=elsewhere, today=TODAY).findings == ()
+    assert read_validation(folder).open == ()
+
+
 def test_every_exception_excuses_something_and_none_does_so_in_production(reports: Reports) -> None:
     used = {
         profile: {each.by.id for number in NUMBERS for each in reports[profile, number].excused} for profile in PROFILES

@@ -157,3 +157,25 @@ def test_without_a_pinned_list_everybody_reaches_the_port_of_the_edge_once(
         ("0.0.0.0/0", 80),
         ("0.0.0.0/0", 443),
     ]
+
+
+def test_alarms_reach_the_address_in_the_environment(production: dict[int, Path]) -> None:
+    subscription = properties(template(production[1], "network"), "AWS::SNS::Subscription")
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "oncall@example.com")
+
+
+def _everybody_may_reach(assembly: Path) -> set[int]:
+    (edge,) = (
+        group["Properties"]
+        for group in of_type(template(assembly, "network"), "AWS::EC2::SecurityGroup").values()
+        if group["Properties"]["GroupName"] == "shop-prod-edge"
+    )
+    return {rule["FromPort"] for rule in edge["SecurityGroupIngress"] if rule.get("CidrIp") == "0.0.0.0/0"}
+
+
+@pytest.mark.parametrize(("stage", "ports"), [(1, {80}), (2, {80}), (3, set())])
+def test_a_host_for_few_still_lets_its_certificate_be_proven(
+    load_production: Callable[[int], Environment], synth: Synth, stage: int, ports: set[int]
+) -> None:
+    for_few = replace(load_production(stage), open_to=("203.0.113.0/24",))
+    assert _everybody_may_reach(synth(for_few)) == ports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -246,3 +247,46 @@ def test_hosts_log_in_to_every_database_by_token(production: dict[int, Path], st
     resources = statement["Resource"]
     assert len(resources) == {3: 2, 4: 3, 5: 3}[stage]
     assert "shop_app" in text(resources)
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_a_strange_mail_address_is_only_a_word_to_the_boot_script(
+    load_production: Callable[[int], Environment], synth: Synth, stage: int
+) -> None:
+    strange = "o'brien`id`$(id)&x@example.com"
+    web = template(synth(replace(load_production(stage), alarm_email=strange)), "web")
+    (script,) = [
+        found["Properties"]["UserData"]["Fn::Base64"] for found in of_type(web, "AWS::EC2::Instance").values()
+    ] or [
+        found["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+        for found in of_type(web, "AWS::EC2::LaunchTemplate").values()
+    ]
+    settings = [line for line in script.splitlines() if line.startswith("export ")]
+    shown = subprocess.run(
+        ["bash", "-euc", "\n".join([*settings, 'printf %s "${SHOP_EMAIL:-}"'])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == (strange if stage == 1 else "")
+
+
+def test_a_replaced_host_is_not_kept_because_it_would_keep_the_volume(production: dict[int, Path]) -> None:
+    host = only(template(production[1], "web"), "AWS::EC2::Instance")
+    assert (host["DeletionPolicy"], host["UpdateReplacePolicy"]) == ("Retain", "Delete")
+
+
+@pytest.mark.parametrize(("stage", "limited"), [(3, True), (4, False), (5, False)])
+def test_one_address_is_limited_where_visitors_are_seen_as_themselves(
+    production: dict[int, Path], stage: int, limited: bool
+) -> None:
+    front = properties(template(production[stage], "web"), "AWS::WAFv2::WebACL")
+    assert ("RateBasedStatement" in text(front)) is limited
+    if stage >= 4:
+        edge = properties(template(production[stage], "edge"), "AWS::WAFv2::WebACL")
+        assert "RateBasedStatement" in text(edge)
+
+
+def test_hosts_log_in_to_the_cache_by_token(production: dict[int, Path]) -> None:
+    (statement,) = statements(template(production[4], "web"), "elasticache:Connect")
+    assert len(statement["Resource"]) == 2

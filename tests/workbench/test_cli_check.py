@@ -68,7 +68,14 @@ def test_a_wrong_request_ends_with_2_and_no_traceback(arguments: list[str]) -> N
     assert done.stderr.strip()
 
 
-def test_exceptions_end_on_their_day_in_this_command_too() -> None:
-    from workbench.check.exceptions import load
+def test_exceptions_are_judged_by_the_day_on_which_one_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[date] = []
 
-    assert all(exemption.expires > date(2026, 11, 1) for exemption in load())
+    def judge(*_: Any, today: date) -> Verdict:
+        asked.append(today)
+        return _finds_something()
+
+    monkeypatch.setattr(verdict, "judge", judge)
+    before = date.today()
+    cli.main(["check", "--stage", "1"])
+    assert before <= asked[0] <= date.today()
