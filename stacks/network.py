@@ -37,12 +37,9 @@ class NetworkStack(BlueprintStack):
         self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)
         visitors, edge = _visitors(environment), _edge_network(environment)
         self.tiers.open_edge(visitors, ports=[HTTP, HTTPS] if environment.domain else [HTTP])
-        if (
-            environment.domain is not None
-            and environment.stage.server is not None
-            and EVERYBODY not in environment.open_to
-        ):
-            # Whoever proves the host's certificate comes over plain HTTP, from anywhere; the rest is sent to HTTPS there.
+        certified_host = environment.domain is not None and environment.stage.server is not None
+        if certified_host and EVERYBODY not in environment.open_to:
+            # Whoever proves its certificate comes over plain HTTP, from anywhere; the rest is sent to HTTPS there.
             self.tiers.open_edge([ec2.Peer.any_ipv4()], ports=[HTTP])
         if edge is not None and edge.unique_id not in {visitor.unique_id for visitor in visitors}:
             # On the one port that it uses: its prefix list counts as 55 rules, and a group may have 60.

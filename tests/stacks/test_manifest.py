@@ -1,4 +1,4 @@
-"""What stands in no template: the order of deployment, stack tags, protection of stacks, the account they are bound to."""
+"""What stands in no template: the order of deployment, and the tags, protection and account of stacks."""
 
 from __future__ import annotations
 
