@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,12 @@ def _make_room(outdir: Path) -> None:
         if not (outdir / "cdk.out").is_file():
             raise NotAnAssembly(f"{outdir} is not empty and holds no assembly; choose another folder with --out")
         shutil.rmtree(outdir)
+    try:  # CDK itself would try for ever in a folder that it may not write to
+        outdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=outdir):
+            pass
+    except OSError as problem:
+        raise NotAnAssembly(f"cannot write to {outdir}: {problem.strerror}; choose another folder with --out") from None
 
 
 def resources(assembly: Path) -> dict[str, int]:

@@ -197,3 +197,9 @@ def test_the_version_is_the_one_of_the_project(capsys: pytest.CaptureFixture[str
         main(["--version"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out.startswith("blueprint")
+
+
+@pytest.mark.parametrize("out", ["/dev/null/x", "/proc/x"])
+def test_synth_says_at_once_that_it_cannot_write_there(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["synth", "--stage", "1", "--out", out]) == 2
+    assert f"cannot write to {out}" in capsys.readouterr().err
