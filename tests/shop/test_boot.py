@@ -595,7 +595,7 @@ def test_without_a_domain_the_host_serves_plain_http(server: Host) -> None:
     door = server.text("etc/nginx/shop.conf")
     assert "proxy_pass http://127.0.0.1:8080" in door
     assert "443" not in door
-    assert "location = /readyz" in door
+    assert "location ~ ^/(readyz|" in door
     assert not (server.state / "enabled" / "shop-certificate.timer").exists()
 
 
