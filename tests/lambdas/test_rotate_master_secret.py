@@ -15,6 +15,8 @@ from moto.secretsmanager.models import FakeSecret, secretsmanager_backends
 
 from workbench.synth import ROOT
 
+pytestmark = pytest.mark.slow
+
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 MOTO_ACCOUNT = "123456789012"
 SOURCE = ROOT / "lambdas" / "rotate_master_secret" / "handler.py"

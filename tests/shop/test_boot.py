@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SHOP = Path(__file__).parents[2] / "shop"
 HOST = SHOP / "host"
 STUB = Path(__file__).parent / "stubs" / "stub"

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[2] / "shop" / "server.py"
 ON_HOST = {"DATABASE_ACTIVE": "host", "DATABASE_HOST_ENDPOINT": "10.20.0.7", "DATABASE_PASSWORD": "secret"}
 MANAGED = {

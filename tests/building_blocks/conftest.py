@@ -1,0 +1,13 @@
+"""Each test here writes an app of its own, past cdk-nag and cfn-lint: too long for the inner loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
