@@ -12,7 +12,7 @@ from blueprint.locate import Path
 _MOST_PROBLEMS = 40  # of one file in one message; nobody reads more
 
 
-class BadEnvironment(Exception):  # noqa: N818 - it reads as what it says
+class BadEnvironment(Exception):
     """An environment that cannot be used; its text is the complete message, one problem a line."""
 
 

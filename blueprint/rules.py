@@ -12,7 +12,7 @@ from blueprint.mistakes import did_you_mean
 from blueprint.stages import STAGES
 
 
-class Broken(ValueError):  # noqa: N818 - it reads as what it says
+class Broken(ValueError):
     """A rule is broken by a value."""
 
     def __init__(self, what: str, fix: str) -> None:

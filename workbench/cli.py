@@ -93,7 +93,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _UnknownStage(Exception):  # noqa: N818
+class _UnknownStage(Exception):
     """Nobody knows the stage that was asked for; the message says which ones there are."""
 
 

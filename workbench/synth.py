@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class NotAnAssembly(Exception):  # noqa: N818 - it reads as what it says
+class NotAnAssembly(Exception):
     """A folder that should be written holds something else than an earlier assembly."""
 
 
-class Invalid(Exception):  # noqa: N818
+class Invalid(Exception):
     """CDK looked at the templates and refused them; it has printed what it found."""
 
 

@@ -25,7 +25,7 @@ secrets = boto3.client("secretsmanager")
 rds = boto3.client("rds")
 
 
-class NotReady(Exception):  # noqa: N818 - it reads as what it says
+class NotReady(Exception):
     """RDS is busy with the instance; Secrets Manager shall call again."""
 
 

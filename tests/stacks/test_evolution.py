@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from blueprint.environment import load
+from blueprint.environment import Environment, load
 from blueprint.profiles import PROFILES
 from blueprint.stages import STAGES
 from tests.conftest import Assemblies
-from workbench.synth import synth
+from workbench.synth import synth as write
 from workbench.templates import Assembly, read_assembly
 from workbench.transition.allowances import ALLOWANCES
 from workbench.transition.contract import RULES, contract
@@ -122,9 +123,29 @@ def test_a_stage_is_the_same_wherever_one_came_from(
 ) -> None:
     """The fixture goes up through the stages in one process; here we come down."""
     for number in reversed(NUMBERS):
-        again = synth(load(profile, stage=str(number)), tmp_path / str(number), bundle=False)
+        again = write(load(profile, stage=str(number)), tmp_path / str(number), bundle=False)
         protected = PROFILES[profile].keep_data
         here = read_assembly(again)
         for report in contract(read(profile, number), here, direction=Direction.STAY, protected=protected):
             assert report.examined > 0
             assert not report.findings, told(report.findings)
+
+
+@pytest.mark.parametrize(
+    ("steps", "direction"), [((3, "open", 4), Direction.UP), ((4, "open", 3), Direction.DOWN)], ids=["up", "down"]
+)
+def test_a_move_in_two_passes_keeps_the_contract_in_each(
+    steps: tuple[int | str, ...],
+    direction: Direction,
+    production: dict[int, Path],
+    load_production: Callable[[int], Environment],
+    synth: Callable[[Environment], Path],
+) -> None:
+    """Between 3 and 4 lies stage 4 with its load balancer still open to visitors."""
+    four = load_production(4)
+    between = synth(replace(four, transition=four.transition.model_copy(update={"lock_origin": False})))
+    before, middle, after = (read_assembly(between if step == "open" else production[int(step)]) for step in steps)
+    for one, other in ((before, middle), (middle, after)):
+        reports = contract(one, other, direction=direction, protected=True)
+        assert len(reports) >= 10  # those that ask about this direction
+        assert [finding for report in reports for finding in report.findings] == []

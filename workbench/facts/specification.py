@@ -17,7 +17,7 @@ Replacement = Literal["no", "maybe", "yes", "unknown"]
 _WORST_FIRST: tuple[Replacement, ...] = ("unknown", "yes", "maybe", "no")
 
 
-class NotSetUp(Exception):  # noqa: N818 - it reads as what it says
+class NotSetUp(Exception):
     """The pinned CDK command line is not installed."""
 
 
