@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from blueprint.environment import Environment, load
 from blueprint.stages import STAGES
+from workbench.lab.servers import LocalAws, Postgres, Valkey
 from workbench.synth import ROOT, prepare, synth
 
 # Before any test module imports aws_cdk.
@@ -90,3 +92,40 @@ def templates(assemblies: Assemblies) -> Templates:
         return read[profile, stage]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real PostgreSQL, started when a test first asks for it, with the shop's schema in the database `template`."""
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server.sql("create role shop_app login; create database template")
+    for migration in sorted((ROOT / "shop" / "migrations").glob("*.sql")):
+        server.sql(migration.read_text(encoding="utf-8"), database="template")
+    server.sql("grant select, insert, update, delete on all tables in schema public to shop_app", database="template")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """An empty shop of a test's own, as the application's role sees it."""
+    name = f"shop_{uuid4().hex}"
+    postgres.sql(f"create database {name} template template")
+    yield postgres.url(name, user="shop_app")
+    postgres.sql(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A real cache cluster of three shards; a test that stops nodes starts a cluster of its own."""
+    cluster = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """A local AWS for programs that are processes of their own; tests in this process use `mock_aws` instead."""
+    server = LocalAws(tmp_path_factory.mktemp("aws"))
+    yield server
+    server.stop()

@@ -1,0 +1,1 @@
+"""What each background job does, without AWS Lambda: the shop does the same inline before it has workers."""
