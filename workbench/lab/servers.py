@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -114,6 +115,18 @@ def _package(name: str) -> Path:
 POSTGRES_USER = "nobody" if os.getuid() == 0 else None
 
 
+def _let_through(folder: Path) -> None:
+    """Let PostgreSQL's user reach a temporary folder of ours; nobody else's folder is opened."""
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for parent in (folder.resolve(), *folder.resolve().parents):
+        mode = parent.stat().st_mode
+        if mode & 0o001:
+            continue
+        if temporary not in parent.parents:
+            raise DidNotStart(f"PostgreSQL does not run as root, and {POSTGRES_USER} cannot reach {parent}")
+        parent.chmod(mode | 0o011)
+
+
 class Postgres:
     """A PostgreSQL server in a folder; data that are there are used again. `copy_of` makes it a streaming replica."""
 
@@ -155,9 +168,7 @@ class Postgres:
         self.data.mkdir(mode=0o700)
         if POSTGRES_USER is not None:
             shutil.chown(self.data, POSTGRES_USER)
-            for parent in (self.folder, *self.folder.parents):  # only a way through, as a temporary folder has none
-                if not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
+            _let_through(self.folder)
         if copy_of is None:
             self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
             with (self.data / "postgresql.conf").open("a") as settings:
