@@ -5,7 +5,7 @@ ENVIRONMENT ?= sandbox
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up synth test quick lint format bench golden lock clean
+.PHONY: help set-up synth shop test quick lint format bench golden lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ set-up: ## environment, pinned packages, Node and CDK; nothing to do when they a
 
 synth: set-up ## set up, then write all five stages to build/assemblies and print the stage table (ENVIRONMENT=sandbox)
 	@$(BIN)/blueprint synth $(ENVIRONMENT)
+
+shop: set-up ## open the shop on this machine, with a database of its own (OPTIONS=--port=8001)
+	@$(BIN)/blueprint shop $(OPTIONS)
 
 test: lint ## set up, then every check and every test
 	@$(BIN)/python -m pytest

@@ -23,9 +23,30 @@ class CustomMetric:
 REQUESTS = CustomMetric("Shop", "Requests", "Count", "requests answered, health checks left out")
 ERRORS = CustomMetric("Shop", "Errors", "Count", "requests answered with a 5xx status")
 LATENCY = CustomMetric("Shop", "Latency", "Milliseconds", "time to answer a request")
+# What each process of the shop says once a minute about what it uses, and what goes wrong beside the requests.
+POOL_USED = CustomMetric("Shop", "PoolUsed", "Count", "database connections of a process in use")
+POOL_WAITING = CustomMetric("Shop", "PoolWaiting", "Count", "requests that wait for a database connection")
+CACHE_BREAKER_OPEN = CustomMetric("Shop", "CacheBreakerOpen", "Count", "1 while a process does without the cache")
+IN_FLIGHT = CustomMetric("Shop", "InFlight", "Count", "most requests at once in a process")
+EVENT_LOOP_LAG = CustomMetric("Shop", "EventLoopLag", "Milliseconds", "longest time that a process did not react")
+JOB_FAILURES = CustomMetric("Shop", "JobFailures", "Count", "jobs that failed within a request")
+OUTBOX_AGE = CustomMetric("Shop", "OutboxAge", "Seconds", "age of the oldest event that the topic has not been told")
 
 # Sent by the CloudWatch agent on each host (shop/host/amazon-cloudwatch-agent.json).
 MEMORY_USED = CustomMetric("ShopHost", "mem_used_percent", "Percent", "memory in use on a host")
 DISK_USED = CustomMetric("ShopHost", "disk_used_percent", "Percent", "fullest of the host's file systems")
 
-CUSTOM_METRICS: tuple[CustomMetric, ...] = (REQUESTS, ERRORS, LATENCY, MEMORY_USED, DISK_USED)
+CUSTOM_METRICS: tuple[CustomMetric, ...] = (
+    REQUESTS,
+    ERRORS,
+    LATENCY,
+    POOL_USED,
+    POOL_WAITING,
+    CACHE_BREAKER_OPEN,
+    IN_FLIGHT,
+    EVENT_LOOP_LAG,
+    JOB_FAILURES,
+    OUTBOX_AGE,
+    MEMORY_USED,
+    DISK_USED,
+)

@@ -77,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     schema.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is out of date")
     schema.set_defaults(run=_schema)
+
+    shop = commands.add_parser(
+        "shop",
+        help="open the shop on this machine",
+        description="Open the shop on this machine, with a PostgreSQL of its own, until Ctrl-C.",
+    )
+    shop.add_argument("--port", type=int, default=8000, help="where it listens on 127.0.0.1 (default: 8000)")
+    shop.add_argument("--folder", type=Path, default=Path("build/shop"), help="its data (default: build/shop)")
+    shop.set_defaults(run=_shop)
     return parser
 
 
@@ -246,6 +255,16 @@ def _schema(options: argparse.Namespace) -> int:
     elif not path.exists() or path.read_text(encoding="utf-8") != text:
         print(f"{path} is out of date; write it again: blueprint schema", file=sys.stderr)
         return FAILED
+    return 0
+
+
+def _shop(options: argparse.Namespace) -> int:
+    from workbench.lab.laptop import CannotRun, Laptop
+
+    try:
+        Laptop(options.folder, options.port).run()
+    except CannotRun as problem:
+        return _complain(problem)
     return 0
 
 

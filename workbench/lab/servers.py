@@ -38,6 +38,10 @@ class DidNotStart(Exception):
     """A server that ended or stayed silent; the text holds the end of its log."""
 
 
+class RefusedSql(Exception):
+    """What psql said about a script."""
+
+
 class Process:
     """A child process with a log, ended by its own id."""
 
@@ -161,7 +165,10 @@ class Postgres:
     def sql(self, text: str, *, database: str = "postgres") -> str:
         """Run a script as the superuser; what it prints, unaligned."""
         command = [str(self._bin / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", self.url(database)]
-        return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout.strip()
+        done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RefusedSql(f"{self.folder}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def _create(self, copy_of: Postgres | None) -> None:
         shutil.rmtree(self.data, ignore_errors=True)

@@ -1,0 +1,145 @@
+"""Answers kept for a while, so that most reads never reach the database; without it everything works, only slower."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from shop import aws
+from shop.breaker import Breaker
+from shop.settings import CacheNodes, Settings
+
+Load = Callable[[bool], Awaitable[bytes]]
+
+# What a lookup may take before the database is asked instead.
+BUDGET = 0.25
+# After a write nobody may put an old row in, for as long as a replica may lag and a slow reader may take.
+TOMBSTONE, TOMBSTONE_SECONDS = b"", 5
+# Entries made together must not end together.
+JITTER = 0.2
+# RedisClusterException is no RedisError.
+NO_ANSWER = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError)
+COUNT = """
+local used = redis.call('INCR', KEYS[1])
+if used == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return used
+"""
+
+
+class Cache:
+    """Cache-aside. Keys are read by everybody, filled by whoever missed, and forgotten by whoever wrote."""
+
+    def __init__(self, nodes: CacheNodes | None, region: str) -> None:
+        self._client = _client(nodes, region) if nodes is not None else None
+        self._breaker = Breaker()
+        self._flights: dict[str, asyncio.Task[bytes]] = {}
+        self._fills: set[asyncio.Task[Any]] = set()
+        self._hits = self._misses = self._failures = 0
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> Cache:
+        """Nobody is asked yet: a cache that is down must not keep the shop from opening."""
+        return cls(settings.cache, settings.region)
+
+    async def close(self) -> None:
+        for task in (*self._flights.values(), *self._fills):
+            task.cancel()
+        if self._client is not None:
+            await self._client.aclose()
+
+    @property
+    def exists(self) -> bool:
+        return self._client is not None
+
+    async def get_or_load(self, key: str, load: Load, *, ttl: float, after: str | None = None) -> bytes:
+        """The value of a key, from here or from `load(fresh)`; many who ask at once are one question.
+
+        Who carries `after`, a write of his own, is not given what others have read before it.
+        """
+        if self._client is None or after is not None:
+            return await load(False)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._look_up(key, load, ttl))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(flight)  # the others still wait when the first one leaves
+
+    async def forget(self, *keys: str) -> None:
+        """After a write: from now on the database answers, and what is read before the write's end is not kept."""
+        for key in keys:
+            self._flights.pop(key, None)
+        await asyncio.gather(*(self._ask("SET", key, TOMBSTONE, "EX", TOMBSTONE_SECONDS) for key in keys))
+
+    async def counter(self, key: str, seconds: int) -> int | None:
+        """One more of `key`, counted by all hosts together; None when nobody can count."""
+        answered, used = await self._ask("EVAL", COUNT, 1, key, seconds)
+        return int(used) if answered else None
+
+    def gauges(self) -> dict[str, float]:
+        return {
+            "CacheHits": self._hits,
+            "CacheMisses": self._misses,
+            "CacheFailures": self._failures,
+            "CacheBreakerOpen": int(self._breaker.is_open),
+        }
+
+    async def _look_up(self, key: str, load: Load, ttl: float) -> bytes:
+        answered, kept = await self._ask("GET", key)
+        if kept == TOMBSTONE:
+            return await load(True)
+        if kept is not None:
+            self._hits += 1
+            return bytes(kept)
+        self._misses += 1
+        value = await load(False)
+        if answered:  # nobody waits for this; NX, so that a tombstone set meanwhile stays
+            milliseconds = int(1000 * ttl * random.uniform(1 - JITTER, 1 + JITTER))
+            fill = asyncio.create_task(self._ask("SET", key, value, "PX", max(1, milliseconds), "NX"))
+            self._fills.add(fill)
+            fill.add_done_callback(self._fills.discard)
+        return value
+
+    def _landed(self, key: str, flight: asyncio.Task[bytes]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # those who waited have it; without them nobody asks
+
+    async def _ask(self, *command: Any) -> tuple[bool, Any]:
+        """Whether the cache answered within its budget, and what."""
+        if self._client is None or not self._breaker.lets_through():
+            return False, None
+        try:
+            async with asyncio.timeout(BUDGET):
+                answer = await self._client.execute_command(*command)
+        except NO_ANSWER:
+            self._failures += 1
+            self._breaker.bad()
+            return False, None
+        self._breaker.good()
+        return True, answer
+
+
+def _client(nodes: CacheNodes, region: str) -> Any:
+    login: dict[str, Any] = {}
+    if nodes.auth == "iam":
+        login = {"credential_provider": aws.CacheLogin(nodes.cluster_name, nodes.user, region)}
+    elif nodes.auth == "password":
+        login = {"username": nodes.user or None, "password": nodes.password}
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in nodes.nodes],
+        ssl=nodes.tls,
+        socket_timeout=BUDGET,
+        socket_connect_timeout=BUDGET,
+        retry=Retry(NoBackoff(), 1),  # once, for a key that has moved
+        require_full_coverage=False,
+        **login,
+    )
