@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,11 @@ from workbench.synth import ROOT, prepare, synth
 # Before any test module imports aws_cdk.
 prepare()
 os.environ["PATH"] = str(ROOT / ".venv" / "bin") + os.pathsep + os.environ["PATH"]
+
+# PostgreSQL runs as another user when we are root, and must reach its folder. pytest closes its common folder to
+# everybody else whenever a run begins, so each run has one of its own.
+_TEMPORARY = tempfile.TemporaryDirectory(prefix="blueprints-")
+os.environ["PYTEST_DEBUG_TEMPROOT"] = _TEMPORARY.name
 
 Template = dict[str, Any]
 Templates = Callable[[str, int], dict[str, Template]]
