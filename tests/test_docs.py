@@ -23,6 +23,7 @@ RUN_ELSEWHERE = {
     "make test": "this is it",
     "make quick": "a part of `make test`",
     "make lint": "a part of `make test`",
+    "make shop": "tests/workbench/test_laptop.py opens it and buys something",
     "make golden": "tests/stacks/test_golden.py compares what it would write",
 }
 
