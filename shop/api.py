@@ -267,9 +267,18 @@ async def _body(request: Request, about: Operation) -> Any:
     if about.body == "picture":
         return content
     try:
-        return msgspec.to_builtins(msgspec.json.decode(content, type=about.body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.to_builtins(msgspec.convert(DECODER.decode(content), about.body))
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise contracts.invalid(error) from None
+
+
+def _number(literal: str) -> float:
+    """To JSON Schema, 2.0 is a whole number."""
+    number = float(literal)
+    return int(number) if number.is_integer() else number
+
+
+DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
 def _route(path: str) -> Route:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from shop.problems import Problem
 from shop.settings import Settings
 from shop.views import Views
 
+STATIC = Path(__file__).parent / "static"
 # Long enough for a database that is there, so that a new worker takes requests only when it can answer them.
 SECONDS_TO_OPEN = 5.0
 HOUR = 3600.0
@@ -37,53 +39,41 @@ def create(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with AsyncExitStack() as open_ports:
-            opening = asyncio.create_task(_open(app, chosen, load, open_ports))
+        async with AsyncExitStack() as ports:
+            opening = asyncio.create_task(_open(app, chosen, load, ports))
             await asyncio.wait({opening}, timeout=SECONDS_TO_OPEN)
-            try:
-                yield
-            finally:
-                await _ended(opening)
+            yield
+            await _ended(opening)
 
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Mount("/api/v1", routes=api.routes),
-            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+            Mount("/static", StaticFiles(directory=STATIC)),
             *pages.routes,
         ],
         middleware=[Middleware(Door, settings=chosen, load=load)],
         exception_handlers=handlers,
         lifespan=lifespan,
     )
-    app.state.settings = chosen
-    return app
 
 
 async def _open(app: Starlette, settings: Settings, load: observe.Load, ports: AsyncExitStack) -> None:
-    """Open everything, and try again for as long as the database does not answer: until then visitors wait, hosts stay.
-
-    What runs beside the requests starts here too, and ends before what it stands on is closed.
-    """
-    while True:
-        async with AsyncExitStack() as opened:
-            try:
+    """Try until it works: while the database does not answer, visitors wait and no host is given up for that."""
+    while not hasattr(app.state, "shop"):
+        try:
+            async with AsyncExitStack() as opened:
                 shop = await _shop(settings, opened)
-                views = Views(settings, shop.work)
-            except Problem as problem:
-                observe.log("not open yet", level="warning", code=problem.code, detail=problem.detail)
-            else:
-                await ports.enter_async_context(opened.pop_all())
-                break
-        await asyncio.sleep(1)
-    for beside in (
-        load.watch(lambda: {**shop.database.gauges(), **shop.cache.gauges()}),
-        views.flush_for_ever(),
-        _clean(shop.database),
-    ):
-        ports.push_async_callback(_ended, asyncio.create_task(beside))
-    app.state.views, app.state.shop = views, shop
+                app.state.views = views = Views(settings, shop.work)
+                watching = load.watch(partial(gauges, shop), observe.MINUTE)
+                for beside in (watching, views.flush_for_ever(), _clean(shop.database)):
+                    opened.push_async_callback(_ended, asyncio.create_task(beside))
+                app.state.shop = shop
+                ports.push_async_exit(opened.pop_all())
+        except Exception as error:
+            observe.log("not open yet", level="warning", reason=repr(error.__cause__ or error))
+            await asyncio.sleep(1)
     observe.log("open", replicas=len(settings.replicas), cache=settings.cache is not None)
 
 
@@ -92,7 +82,7 @@ async def _shop(settings: Settings, opened: AsyncExitStack) -> Shop:
     opened.push_async_callback(database.close)
     cache = await Cache.connect(settings)
     opened.push_async_callback(cache.close)
-    (secret,) = await database.read_primary("select value from secrets where name = 'cursor'", {})
+    (secret,) = await database.read_primary("select value from secrets where name = 'cursor'")
     storage = files.choose(settings)
     return Shop(
         settings=settings,
@@ -119,18 +109,22 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def gauges(shop: Shop) -> dict[str, float]:
+    return {**shop.database.gauges(), **shop.cache.gauges()}
+
+
 async def healthz(_: Request) -> JSONResponse:
     """This process answers. Not the database: a sick one would take every host out of service."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """Whether visitors would get what they came for, and who says so; for us, never for the public."""
+    """Whether visitors would get what they came for, and in what state all that is; for us, never for the public."""
     shop: Shop | None = getattr(request.app.state, "shop", None)
     try:
         if shop is None:
-            raise Problem(503, "not-open-yet", "the ports are not open yet")
-        await shop.database.read_primary("select 1", {})
+            raise Problem(503, "not-open-yet", "The shop is not open yet.")
+        await shop.database.read_primary("select 1")
     except Problem as problem:
         return JSONResponse({"status": "not ready", "reason": problem.detail}, 503)
-    return JSONResponse({"status": "ready", **shop.database.gauges(), **shop.cache.gauges()})
+    return JSONResponse({"status": "ready", **gauges(shop)})

@@ -60,15 +60,16 @@ def moment(at: datetime) -> str:
 
 
 def look(category: str, product: int) -> dict[str, int]:
-    """What is drawn where a product has no picture: its category's hue, a motif and a turn of its own."""
+    """What is drawn where a product has no picture: the hue of its category, and shapes of its own."""
     own = crc32(str(product).encode())
-    return {"hue": crc32(category.encode()) % 10, "motif": own % 6, "turn": own // 6 % 4}
+    return {"hue": crc32(category.encode()) % 10, "motif": own % 6, "turn": own // 6 % 4, "shift": own // 24 % 4}
 
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
+    auto_reload=False,
     trim_blocks=True,
     lstrip_blocks=True,
 )
@@ -101,19 +102,13 @@ class Visit:
         return self.request.cookies.get(COOKIE, "")
 
     @property
-    def after(self) -> str | None:
-        after: str | None = self.request.state.after
-        return after
+    def path(self) -> str:
+        return str(self.request.scope["path"])
 
     @property
-    def trace(self) -> str:
-        trace: str = self.request.state.trace
-        return trace
-
-    @property
-    def address(self) -> str:
-        address: str = self.request.state.address
-        return address
+    def state(self) -> Any:
+        """What was found out before: `after`, `trace` and `address`."""
+        return self.request.state
 
     def text(self, name: str) -> str:
         """A value of the form, with the line ends that the shop keeps and nothing around it."""
@@ -158,7 +153,7 @@ def page(
             if who != "all alike" and visit.token:
                 visit.session = await accounts.session(visit.shop, visit.token)
             if who in ("user", "staff") and (visit.session is None or visit.session.user is None):
-                return go_to(f"/sign-in?{urlencode({'next': request.url.path if show else '/'})}")
+                return go_to(f"/sign-in?{urlencode({'next': visit.path if show else '/'})}")
             if who == "staff" and not visit.user.is_staff:
                 raise Problem(403, "staff-only", "This page is for the people who run the shop.")
             if unsafe and submit:
@@ -206,6 +201,6 @@ def local_path(text: str) -> str:
 
 
 def keep_session(visit: Visit, answer: Response, token: str) -> Response:
-    seconds, https = accounts.SESSION_DAYS * 86_400, visit.request.url.scheme == "https"
+    seconds, https = accounts.SESSION_DAYS * 86_400, visit.request.scope["scheme"] == "https"
     answer.set_cookie(COOKIE, token, seconds, httponly=True, secure=https, samesite="lax")
     return answer

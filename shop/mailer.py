@@ -13,7 +13,6 @@ from shop.settings import Settings
 
 if TYPE_CHECKING:
     from jobs.confirmation import Letter
-
     from shop.database import Database
 
 
@@ -44,7 +43,7 @@ async def keep(
 
 @cache
 def _provider(region: str) -> Any:
-    once = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
+    once = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
     return boto3.client("sesv2", region_name=region, config=once)
 
 

@@ -104,7 +104,7 @@ class Load:
     def end(self) -> None:
         self.in_flight -= 1
 
-    async def watch(self, gauges: Callable[[], Mapping[str, float]], period: float = MINUTE) -> None:
+    async def watch(self, gauges: Callable[[], Mapping[str, float]], period: float) -> None:
         """Without end: how late the event loop runs what is due, and every `period` what all this is used for."""
         due = time.monotonic() + period
         while True:

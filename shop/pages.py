@@ -47,7 +47,7 @@ async def search(visit: Visit) -> Response:
 
 async def product(visit: Visit) -> Response:
     """The edge gives the same copy to everybody, so nothing here depends on who asks."""
-    found = await catalogue.product(visit.shop, _id(visit), visit.after)
+    found = await catalogue.product(visit.shop, _id(visit), visit.state.after)
     return visit.draw("product.html", title=found.name, shared=True, product=found)
 
 
@@ -96,22 +96,24 @@ async def place_order(visit: Visit) -> Response:
     """At the total that was shown, or not at all."""
     shown = visit.text("total_cents")
     total = int(shown) if re.fullmatch(r"[0-9]{1,15}", shown) else -1
-    placed = await orders.place(visit.shop, visit.user, key=visit.text("key"), trace=visit.trace, total_cents=total)
+    placed = await orders.place(
+        visit.shop, visit.user, key=visit.text("key"), trace=visit.state.trace, total_cents=total
+    )
     return go_to(f"/orders/{placed.id}")
 
 
 async def history(visit: Visit) -> Response:
-    listed = await orders.history(visit.shop, visit.user, cursor=visit.asked("cursor"), after=visit.after)
+    listed = await orders.history(visit.shop, visit.user, cursor=visit.asked("cursor"), after=visit.state.after)
     return visit.draw("orders.html", title="Your orders", page=listed, following=_following(visit, listed.next))
 
 
 async def order(visit: Visit) -> Response:
-    found = await orders.order(visit.shop, visit.user, _id(visit), visit.after)
+    found = await orders.order(visit.shop, visit.user, _id(visit), visit.state.after)
     return visit.draw("order.html", title="Your order", order=found)
 
 
 async def invoice(visit: Visit) -> Response:
-    pdf = await orders.invoice(visit.shop, visit.user, _id(visit), visit.after)
+    pdf = await orders.invoice(visit.shop, visit.user, _id(visit), visit.state.after)
     return Response(pdf, headers={"Cache-Control": "no-store"}, media_type="application/pdf")
 
 
@@ -131,7 +133,7 @@ async def make_account(visit: Visit) -> Response:
         name=visit.text("name"),
         password=visit.typed.get("password", ""),
         key=visit.text("key"),
-        address=visit.address,
+        address=visit.state.address,
     )
     return await enter(visit)
 
@@ -147,7 +149,7 @@ async def enter(visit: Visit) -> Response:
         email=visit.text("email"),
         password=visit.typed.get("password", ""),
         token=visit.token,
-        address=visit.address,
+        address=visit.state.address,
     )
     return keep_session(visit, go_to(_destination(visit)), token)
 
@@ -168,7 +170,7 @@ async def staff(visit: Visit) -> Response:
 
 
 async def ship(visit: Visit) -> Response:
-    await orders.ship(visit.shop, visit.user, _id(visit), key=visit.text("key"), trace=visit.trace)
+    await orders.ship(visit.shop, visit.user, _id(visit), key=visit.text("key"), trace=visit.state.trace)
     return go_to("/staff")
 
 
@@ -178,18 +180,18 @@ async def new_product(visit: Visit) -> Response:
 
 async def add_product(visit: Visit) -> Response:
     about = _about(visit, "name", "category", "description", "stock")
-    added = await catalogue.add_product(visit.shop, visit.user, key=visit.text("key"), trace=visit.trace, **about)
+    added = await catalogue.add_product(visit.shop, visit.user, key=visit.text("key"), trace=visit.state.trace, **about)
     return go_to(f"/staff/products/{added.id}")
 
 
 async def known_product(visit: Visit) -> Response:
-    found = await catalogue.product(visit.shop, _id(visit), visit.after)
+    found = await catalogue.product(visit.shop, _id(visit), visit.state.after)
     return visit.draw("staff_product.html", title=found.name, product=found)
 
 
 async def change_product(visit: Visit) -> Response:
     about = _about(visit, "name", "category", "description", "stock_change")
-    changed = await catalogue.change_product(visit.shop, _id(visit), trace=visit.trace, **about)
+    changed = await catalogue.change_product(visit.shop, _id(visit), trace=visit.state.trace, **about)
     return go_to(f"/staff/products/{changed.id}")
 
 
@@ -197,7 +199,7 @@ async def attach_picture(visit: Visit) -> Response:
     file = (await visit.request.form()).get("file")
     data = await file.read() if isinstance(file, UploadFile) else b""
     key = visit.text("key")
-    await catalogue.attach_image(visit.shop, _id(visit), data, staff=visit.user, key=key, trace=visit.trace)
+    await catalogue.attach_image(visit.shop, _id(visit), data, staff=visit.user, key=key, trace=visit.state.trace)
     return go_to(f"/staff/products/{_id(visit)}")
 
 
@@ -231,7 +233,7 @@ async def _catalogue(visit: Visit, title: str, *, intro: str = "", category: str
         title=title,
         intro=intro,
         category=category,
-        categories=[] if query else await catalogue.categories(visit.shop, visit.after),
+        categories=[] if query else await catalogue.categories(visit.shop, visit.state.after),
         query=query,
         page=listed,
         following=_following(visit, listed.next),
@@ -242,14 +244,14 @@ async def _catalogue(visit: Visit, title: str, *, intro: str = "", category: str
 async def _products(visit: Visit, *, category: str = "", query: str = "") -> Page[Product]:
     cursor = visit.asked("cursor")
     if query:
-        return await catalogue.search(visit.shop, query, cursor=cursor, after=visit.after)
-    return await catalogue.page(visit.shop, category=category, cursor=cursor, after=visit.after)
+        return await catalogue.search(visit.shop, query, cursor=cursor, after=visit.state.after)
+    return await catalogue.page(visit.shop, category=category, cursor=cursor, after=visit.state.after)
 
 
 def _following(visit: Visit, cursor: str | None) -> str | None:
     """Where a list goes on, for the same question."""
     asked = {"q": visit.asked("q")} if visit.asked("q") else {}
-    return f"{visit.request.url.path}?{urlencode({**asked, 'cursor': cursor})}" if cursor else None
+    return f"{visit.path}?{urlencode({**asked, 'cursor': cursor})}" if cursor else None
 
 
 def _id(visit: Visit) -> str:

@@ -7,6 +7,7 @@ marked only after the topic has taken them; whoever dies in between has told the
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 import time
@@ -50,7 +51,7 @@ class Relay:
             raise BadSetting("EVENTS_TOPIC is missing: without a topic there is nobody to tell")
         self._settings, self._topic, self._bucket = settings, settings.events_topic, settings.files_bucket
         self._stopping = threading.Event()
-        self._reported = 0.0
+        self._reported = -math.inf
 
     def stop(self, *_: object) -> None:
         self._stopping.set()
@@ -78,7 +79,7 @@ class Relay:
                 return
         observe.log("this relay leads")
         while not self._stopping.is_set():
-            self._report(connection)
+            self.report(connection)
             if not self.tell(connection):
                 self._stopping.wait(SECONDS_TO_LOOK_AGAIN)
 
@@ -106,7 +107,7 @@ class Relay:
                 Bucket=self._bucket, Key=f"events/{event}.json", Body=body, ContentType="application/json"
             )
 
-    def _report(self, connection: psycopg.Connection[Any]) -> None:
+    def report(self, connection: psycopg.Connection[Any]) -> None:
         """Once a minute: how old the oldest is that waits. It grows when nobody tells, or the topic does not take."""
         if time.monotonic() - self._reported < observe.MINUTE:
             return

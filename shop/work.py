@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any] | None
 # A visitor waits for all jobs of a request, one after the other; together they stay below the graceful shutdown.
-JOB_SECONDS = 5.0
+JOB_SECONDS = 4.0
 
 
 class Work(Protocol):
@@ -97,10 +97,11 @@ class Inline:
         if self._settings.mail_from is None:
             recipient = document["customer"]["email"]
             await self._keep(event, document, "notification", recipient, message.subject, message.text)
-        for device in document["devices"]:
-            await asyncio.to_thread(
-                aws.client("sns").publish, TargetArn=device, Subject=message.subject, Message=message.text
-            )
+        words = {"Subject": message.subject, "Message": message.text}
+        told = (asyncio.to_thread(aws.client("sns").publish, TargetArn=to, **words) for to in document["devices"])
+        for failure in await asyncio.gather(*told, return_exceptions=True):
+            if isinstance(failure, BaseException):  # all others have been told
+                raise failure
 
     async def thumbnails(self, event: Event, _: Any) -> None:
         from jobs import thumbnails

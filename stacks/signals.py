@@ -8,7 +8,21 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from blueprint.environment import Environment
-from blueprint.metrics import DISK_USED, ERRORS, LATENCY, MEMORY_USED, REQUESTS, CustomMetric
+from blueprint.metrics import (
+    CACHE_BREAKER_OPEN,
+    DISK_USED,
+    ERRORS,
+    EVENT_LOOP_LAG,
+    IN_FLIGHT,
+    JOB_FAILURES,
+    LATENCY,
+    MEMORY_USED,
+    OUTBOX_AGE,
+    POOL_USED,
+    POOL_WAITING,
+    REQUESTS,
+    CustomMetric,
+)
 from blueprint.parts import Protection
 from building_blocks.alerts import custom_metric
 from building_blocks.cache import Cache
@@ -47,7 +61,7 @@ class SignalsStack(BlueprintStack):
         )
         cdk.CrossStackReferences.of(self).consume(cdk.ReferenceStrength.WEAK)
         self._name = environment.name
-        rows = [self._visitors(web.front), self._hosts()]
+        rows = [self._visitors(web.front), self._hosts(), self._application()]
         if edge.cdn is not None:
             rows.append(self._edge(edge.cdn.distribution.distribution_id))
         if data.database is not None:
@@ -78,6 +92,20 @@ class SignalsStack(BlueprintStack):
         return [
             _graph("Saturation: memory of hosts", [self._custom(MEMORY_USED, "Maximum")]),
             _graph("Saturation: disks of hosts", [self._custom(DISK_USED, "Maximum")]),
+        ]
+
+    def _application(self) -> list[cloudwatch.IWidget]:
+        """What the processes of the shop use, at their worst, and what they left undone."""
+        pool = [self._custom(metric, "Maximum") for metric in (POOL_USED, POOL_WAITING)]
+        process = [self._custom(metric, "Maximum") for metric in (IN_FLIGHT, EVENT_LOOP_LAG)]
+        undone = [
+            self._custom(JOB_FAILURES, "Sum"),
+            *(self._custom(metric, "Maximum") for metric in (OUTBOX_AGE, CACHE_BREAKER_OPEN)),
+        ]
+        return [
+            _graph("Saturation: connections of a process", pool),
+            _graph("Saturation: requests at once, event loop (ms)", process),
+            _graph("Undone: failed jobs, outbox (s), without cache", undone),
         ]
 
     def _edge(self, distribution_id: str) -> list[cloudwatch.IWidget]:

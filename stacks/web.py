@@ -16,6 +16,7 @@ from building_blocks.fleet import Fleet
 from building_blocks.host_role import HostRole
 from building_blocks.load_balancer import Admission, LoadBalancer
 from building_blocks.logs import log_group
+from building_blocks.mail import Mail
 from building_blocks.origin_keys import OriginKeys
 from building_blocks.published import publish
 from building_blocks.release import Release
@@ -53,6 +54,7 @@ class WebStack(BlueprintStack):
         app_logs = log_group(self, "AppLogs", key=self._key, protection=protection)
         publish(self, "AppLogGroup", path=f"/{name}/logs/app", value=app_logs.log_group_name, meaning="The hosts' log")
         self.release = Release(self, "Release", environment_name=name, code=hosts.SHOP, pinned=environment.pins.release)
+        self.mail = self._mail()
         self._hosts = HostRole(self, "Hosts", environment_name=name, key=self._key, app_logs=app_logs)
         self.role = self._hosts.role
         self.export_value(self.role.role_name, description="The hosts' role, for rights that younger stacks add")
@@ -76,12 +78,33 @@ class WebStack(BlueprintStack):
         for resource in lent:
             cdk.CrossStackReferences.of(resource).produce(cdk.ReferenceStrength.WEAK)
 
+    def _mail(self) -> Mail:
+        """Here, because hosts send while there are no workers."""
+        environment = self._environment
+        mail = Mail(
+            self,
+            "Mail",
+            domain=environment.domain,
+            hosted_zone_id=environment.hosted_zone_id,
+            address=environment.alarm_email,
+            alerts=self._network.alerts,
+        )
+        self.mail_rules: str | None = None
+        if mail.sender is not None and mail.rules_name is not None:
+            path = f"/{environment.name}/mail"
+            publish(self, "MailFrom", path=f"{path}/from", value=mail.sender, meaning="Whom the shop's mail is from")
+            publish(self, "MailRules", path=f"{path}/rules", value=mail.rules_name, meaning="The rules it is sent by")
+            self.mail_rules = self.lend("MailRulesName", mail.rules_name, description="The rules that mail is sent by")
+        return mail
+
     def _give_rights(self) -> None:
         role, data = self._hosts, self._data
         role.may_read_objects(
             self.release.objects_arn, because="A host reads whatever release the parameter names; it cannot list them."
         )
         role.may_use_files(data.files_arn)
+        # Also beside workers: on the way to them and back, hosts still do or already do the jobs themselves.
+        role.may_tell_customers(self.mail.sending_arns)
         if self._environment.stage.server is not None:
             role.may_own_its_database(key=self._key)
         if self._environment.stage.fleet is not None:
@@ -122,6 +145,7 @@ class WebStack(BlueprintStack):
         environment = self._environment
         locked = environment.stage.cdn is not None and environment.transition.lock_origin
         names = (environment.domain, f"origin.{environment.domain}") if environment.domain else ()
+        self._say_what_is_in_front()
         front = LoadBalancer(
             self,
             "Front",
@@ -182,6 +206,12 @@ class WebStack(BlueprintStack):
             boot_script=hosts.fleet_script(environment, release_url=self.release.url),
             front=front,
         )
+
+    def _say_what_is_in_front(self) -> None:
+        """How many of the addresses that come with a request were written by proxies of ours."""
+        hops = 1 if self._environment.stage.cdn is None else 2
+        path = f"/{self._environment.name}/front/hops"
+        publish(self, "FrontHops", path=path, value=str(hops), meaning="Proxies between visitors and hosts")
 
     def _origin_record(self, domain: str) -> None:
         """Where the hosts are, under one name that changes its target in place; the site's own name leads here."""

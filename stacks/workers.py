@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from blueprint.environment import Environment
 from blueprint.parts import Job, Protection, Workers
 from building_blocks.analytics import Analytics
-from building_blocks.mail import Mail
+from building_blocks.mail import sending_arns
 from building_blocks.network import APP
 from building_blocks.published import publish
 from building_blocks.queues import JobQueue
@@ -52,6 +52,7 @@ class WorkersStack(BlueprintStack):
         if environment.stage.workers is not None:
             self._key = self.borrow_key(network.key)
             self._build(environment.stage.workers, web)
+            self._let_work(web)
 
     def _build(self, spec: Workers, web: WebStack) -> None:
         self.topic = EventTopic(self, "Events", key=self._key).topic
@@ -71,7 +72,6 @@ class WorkersStack(BlueprintStack):
         )
         for job in spec.jobs:
             self._job(job)
-        self._let_work()
 
     def _job(self, job: Job) -> None:
         name = "".join(word.capitalize() for word in job.name.split("_"))
@@ -100,34 +100,30 @@ class WorkersStack(BlueprintStack):
             security_group=self._network.tiers.workers if job.reads_database else None,
         )
 
-    def _let_work(self) -> None:
+    def _let_work(self, web: WebStack) -> None:
         """What each job needs beyond its queue."""
         workers, logs = self.workers, self.borrow_logs(self._network.logs)
-        mail = Mail(
-            self,
-            "Mail",
-            domain=self._environment.domain,
-            hosted_zone_id=self._environment.hosted_zone_id,
-            address=self._environment.alarm_email,
-            alerts=self._network.alerts,
-        )
         analytics = Analytics(
             self, "AnalyticsStream", key=self._key, logs=logs, protection=self._protection, alerts=self._network.alerts
         )
         state = StateTable(self, "State", key=self._key, protection=self._protection).table
         files = self._data.files_arn
 
-        sender = workers["confirmation_email"]
-        sender.may(["ses:SendEmail"], mail.sending_arns)
-        if mail.sender is not None and mail.rules_name is not None:
-            sender.configure("MAIL_FROM", mail.sender)
-            sender.configure("MAIL_RULES", mail.rules_name)
+        if web.mail.sender is not None and web.mail.identity is not None and web.mail_rules is not None:
+            sender = workers["confirmation_email"]
+            sender.may(["ses:SendEmail"], sending_arns(self, web.mail.identity, web.mail_rules))
+            sender.configure("MAIL_FROM", web.mail.sender)
+            sender.configure("MAIL_RULES", web.mail_rules)
+            # A mail whose answer got lost is unknown, until one of these tells.
+            self.queues["confirmation_email"].hear_of_mail(web.mail_rules)
+        for job in ("confirmation_email", "invoice", "notification"):
+            workers[job].may(["s3:GetObject"], [f"{files}/events/*"])
         workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
         workers["image_resize"].may(["s3:GetObject"], [f"{files}/images/*"])
         workers["image_resize"].may(["s3:PutObject"], [f"{files}/thumbnails/*"])
         workers["analytics"].may(["firehose:PutRecord", "firehose:PutRecordBatch"], [analytics.stream_arn])
         workers["analytics"].configure("STREAM", analytics.stream_name)
-        for job in ("invoice", "image_resize"):
+        for job in ("confirmation_email", "invoice", "image_resize", "notification"):
             workers[job].configure("FILES_BUCKET", self._data.files_name)
         for worker in workers.values():
             worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])

@@ -58,9 +58,14 @@ LINES = {
     "blueprint/stages.py": 170,
     "constructs/building_blocks/*.py": 220,
     "stacks/*.py": 230,
-    "workbench/cli.py": 280,  # four commands and their help
+    "workbench/cli.py": 280,  # five commands and their help
 }
-LINES_TOGETHER = {"workbench/sandbox": 900, "shop": 2500}
+LINES_TOGETHER = {
+    "workbench/sandbox": 900,
+    # Accounts, staff, a documented API, pages, five shapes and their failures: 2,500 were planned. About 1,200 of these
+    # lines are blank, comments or docstrings.
+    "shop": 4200,
+}
 
 
 def imports(source: str, package: str) -> Iterator[str]:

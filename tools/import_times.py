@@ -35,6 +35,8 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_LAMBDA_FUNCTION_NAME": "job",
+    "LAMBDA_TASK_ROOT": "/var/task",  # traces are written where this is set
+    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
     "SHOP_NAME": "shop",
     "STATE_TABLE": "state",
     "FILES_BUCKET": "files",

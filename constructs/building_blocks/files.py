@@ -12,10 +12,14 @@ from building_blocks.buckets import PrivateBucket
 
 # Half-finished work: chunks of an import, an archive that somebody asked for and has fetched long ago.
 TEMPORARY = "tmp/"
+# What a job needs to know of an event: names and addresses of people, so only for as long as a failure may be mended.
+EVENTS, EVENTS_KEPT = "events/", cdk.Duration.days(30)
+# The archive of the database on the single host: of use for as long as there is a snapshot to begin from.
+ARCHIVE = "wal/"
 
 
 class Files(Construct):
-    """The bucket for uploads and generated files. It holds originals, so only `tmp/` is ever emptied by itself."""
+    """The bucket for uploads and generated files. It holds originals, so only what is said here is ever removed."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, key: kms.IKey, logs: s3.IBucket, protection: Protection
@@ -29,6 +33,8 @@ class Files(Construct):
             protection=protection,
             rules=[
                 s3.LifecycleRule(id="Temporary", prefix=TEMPORARY, expiration=cdk.Duration.days(1)),
+                _for("Events", EVENTS, EVENTS_KEPT),
+                _for("Archive", ARCHIVE, cdk.Duration.days(protection.backup_days + 1)),
                 # Last quarter's pictures are rarely opened. Small objects stay: they would cost more there.
                 s3.LifecycleRule(
                     id="RarelyRead",
@@ -41,3 +47,8 @@ class Files(Construct):
                 ),
             ],
         ).bucket
+
+
+def _for(rule: str, prefix: str, time: cdk.Duration) -> s3.LifecycleRule:
+    """Removed after that time, and then not kept as an old version either."""
+    return s3.LifecycleRule(id=rule, prefix=prefix, expiration=time, noncurrent_version_expiration=cdk.Duration.days(1))

@@ -17,6 +17,7 @@ from constructs import Construct
 from blueprint.parts import Protection
 from building_blocks.acknowledged import acknowledge, wildcard
 from building_blocks.logs import log_group
+from building_blocks.vendored import LOCK, Bundle
 
 
 class PythonFunction(Construct):
@@ -74,7 +75,7 @@ class PythonFunction(Construct):
             description=description,
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(code), exclude=["__pycache__", "*.pyc"]),
+            code=self._code(code),
             handler="handler.handler",
             role=self.role,
             timeout=cdk.Duration.seconds(timeout_seconds),
@@ -91,6 +92,13 @@ class PythonFunction(Construct):
             vpc_subnets=subnets,
             security_groups=[security_group] if security_group is not None else None,
         )
+
+    def _code(self, folder: Path) -> lambda_.Code:
+        """The folder; one that locks packages gets them too, and `jobs`, the package that stands beside it."""
+        if not (folder / LOCK).exists():
+            return lambda_.Code.from_asset(str(folder), exclude=["__pycache__", "*.pyc"])
+        bundle = Bundle({"": folder, "jobs": folder.parent / "jobs"}, packages="")
+        return lambda_.Code.from_asset(str(folder), asset_hash=bundle.fingerprint, bundling=bundle.options(self))
 
     def may(
         self,

@@ -62,8 +62,8 @@ class HostRole(Construct):
             [app_logs.log_group_arn],
         )
         self._may(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"], [self._parameters("*")])
-        # Each host offers the pointer to the active database once, and never overwrites it.
-        self._may(["ssm:PutParameter"], [self._parameters("database/active")])
+        # Hosts say where rows and files are: the database once and for all, the files when a fleet needs them together.
+        self._may(["ssm:PutParameter"], [self._parameters(f"{kind}/active") for kind in ("database", "files")])
         self._may(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
         acknowledge(
             self.role,
@@ -131,6 +131,14 @@ class HostRole(Construct):
             wildcard(self, f"{bucket_arn}/*"),
             because="Uploads and documents are all of this bucket; keys are made at run time.",
         )
+
+    def may_tell_customers(self, sending_arns: Sequence[str]) -> None:
+        """Send mail, if anybody may, and notifications."""
+        if sending_arns:
+            self._may(["ses:SendEmail"], list(sending_arns))
+        devices = self._arn("sns", "endpoint", "*")
+        self._may(["sns:Publish"], [devices])
+        acknowledge(self.role, wildcard(self, devices), because="A customer's device registers at run time.")
 
     def may_connect(self, *, action: str, arns: Sequence[str]) -> None:
         """Log in to a database or a cache with a token instead of a password."""

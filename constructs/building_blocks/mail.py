@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_ses as ses
 from aws_cdk import aws_sns as sns
@@ -38,22 +39,22 @@ class Mail(Construct):
         self.sender: str | None = None
         self.rules_name: str | None = None
         self.sending_arns: list[str] = []
+        self.identity: str | None = None
         self._stack = cdk.Stack.of(self)
         if domain is not None and hosted_zone_id is not None:
             rules = self._rules(alerts)
-            identity = self._identity(domain, hosted_zone_id, rules)
-            self._send_as(f"shop@{domain}", identity.email_identity_arn, rules)
+            self._make_identity(domain, hosted_zone_id, rules)
+            self._send_as(f"shop@{domain}", domain, rules)
         elif address is not None:
-            arn = self._stack.format_arn(service="ses", resource="identity", resource_name=address)
-            self._send_as(address, arn, self._rules(alerts))
+            self._send_as(address, address, self._rules(alerts))
 
-    def _identity(self, domain: str, hosted_zone_id: str, rules: ses.ConfigurationSet) -> ses.EmailIdentity:
+    def _make_identity(self, domain: str, hosted_zone_id: str, rules: ses.ConfigurationSet) -> None:
         zone = route53.PublicHostedZone.from_public_hosted_zone_attributes(
             self, "Zone", hosted_zone_id=hosted_zone_id, zone_name=domain
         )
         # Three records prove the domain and sign each mail. Bounces come back to a subdomain, so that SPF agrees with
         # the sender; while its record is missing, mail is refused instead of sent from what looks like a forgery.
-        return ses.EmailIdentity(
+        ses.EmailIdentity(
             self,
             "Identity",
             identity=ses.Identity.public_hosted_zone(zone),
@@ -62,12 +63,9 @@ class Mail(Construct):
             mail_from_behavior_on_mx_failure=ses.MailFromBehaviorOnMxFailure.REJECT_MESSAGE,
         )
 
-    def _send_as(self, sender: str, identity_arn: str, rules: ses.ConfigurationSet) -> None:
-        self.sender, self.rules_name = sender, rules.configuration_set_name
-        rules_arn = self._stack.format_arn(
-            service="ses", resource="configuration-set", resource_name=rules.configuration_set_name
-        )
-        self.sending_arns = [identity_arn, rules_arn]
+    def _send_as(self, sender: str, identity: str, rules: ses.ConfigurationSet) -> None:
+        self.sender, self.identity, self.rules_name = sender, identity, rules.configuration_set_name
+        self.sending_arns = sending_arns(self._stack, identity, rules.configuration_set_name)
 
     def _rules(self, alerts: sns.ITopic) -> ses.ConfigurationSet:
         rules = ses.ConfigurationSet(
@@ -76,6 +74,16 @@ class Mail(Construct):
             tls_policy=ses.ConfigurationSetTlsPolicy.REQUIRE,
             suppression_reasons=ses.SuppressionReasons.BOUNCES_AND_COMPLAINTS,
             reputation_metrics=True,
+        )
+        # What became of each mail: to whoever listens on the account's own bus, the only one that SES takes.
+        bus = events.EventBus.from_event_bus_arn(
+            self, "Bus", self._stack.format_arn(service="events", resource="event-bus", resource_name="default")
+        )
+        event = ses.EmailSendingEvent
+        rules.add_event_destination(
+            "Outcomes",
+            destination=ses.EventDestination.event_bus(bus),
+            events=[event.SEND, event.DELIVERY, event.BOUNCE, event.COMPLAINT, event.REJECT],
         )
         for rate, limit in (("BounceRate", BOUNCES), ("ComplaintRate", COMPLAINTS)):
             alarm(
@@ -94,3 +102,11 @@ class Mail(Construct):
                 alerts=alerts,
             )
         return rules
+
+
+def sending_arns(stack: cdk.Stack, identity: str, rules_name: str) -> list[str]:
+    """What whoever sends needs a right to: the identity, which is a domain or an address, and the rules."""
+    return [
+        stack.format_arn(service="ses", resource="identity", resource_name=identity),
+        stack.format_arn(service="ses", resource="configuration-set", resource_name=rules_name),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -104,6 +105,36 @@ class JobQueue(Construct):
         )
         if allowed.policy_dependable is not None:
             subscription.node.add_dependency(allowed.policy_dependable)
+
+    def hear_of_mail(self, rules_name: str) -> None:
+        """Also receive what became of mails that were sent by these rules."""
+        rule = events.Rule(
+            self,
+            "MailOutcomes",
+            description="What became of mails, for the job that sends them",
+            event_pattern=events.EventPattern(
+                source=["aws.ses"], detail={"mail": {"tags": {"ses:configuration-set": [rules_name]}}}
+            ),
+        )
+        resource = rule.node.default_child
+        assert isinstance(resource, events.CfnRule)
+        # By hand, as the subscription is. What cannot be delivered within a day is set aside too.
+        resource.targets = [
+            events.CfnRule.TargetProperty(
+                id="Queue",
+                arn=self.queue.queue_arn,
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=self.dead_letters.queue_arn),
+            )
+        ]
+        for queue in (self.queue, self.dead_letters):
+            queue.add_to_resource_policy(
+                iam.PolicyStatement(
+                    actions=["sqs:SendMessage"],
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                    resources=[queue.queue_arn],
+                    conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
+                )
+            )
 
     def _alarms(self, hidden: int, alerts: sns.ITopic) -> None:
         minute = cdk.Duration.minutes(1)

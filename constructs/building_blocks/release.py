@@ -9,16 +9,27 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from building_blocks.published import publish
+from building_blocks.vendored import LOCK, Bundle
 
 
 class Release(Construct):
-    """The application's code as an asset, and the one parameter that says which asset is current."""
+    """The application's code as an asset, and the one parameter that says which asset is current.
+
+    A folder that locks packages is deployed as a bundle: itself, `lambdas/jobs` beside it as `jobs`, and its packages
+    in `lib`. One without is deployed as it is.
+    """
 
     def __init__(
         self, scope: Construct, construct_id: str, *, environment_name: str, code: Path, pinned: str | None
     ) -> None:
         super().__init__(scope, construct_id)
-        asset = assets.Asset(self, "Code", path=str(code), exclude=["__pycache__", "*.pyc"])
+        if (code / LOCK).exists():
+            bundle = Bundle({code.name: code, "jobs": code.parent / "lambdas" / "jobs"}, packages="lib")
+            asset = assets.Asset(
+                self, "Code", path=str(code), asset_hash=bundle.fingerprint, bundling=bundle.options(self)
+            )
+        else:
+            asset = assets.Asset(self, "Code", path=str(code), exclude=["__pycache__", "*.pyc"])
         self.bucket_name = asset.s3_bucket_name
         # Going back to an earlier release only means naming it: its asset is still in the bucket.
         key = asset.s3_object_key if pinned is None else f"{pinned}.zip"

@@ -19,6 +19,8 @@ from building_blocks.queues import JobQueue
 
 # One invocation works through a whole batch within its timeout, so each event has a fifth of it.
 BATCH = 5
+# The namespace of what jobs count themselves.
+METRICS = "ShopWorkers"
 # SQS starts two pollers at least; a lower limit would only throttle them.
 FEWEST_AT_ONCE = 2
 
@@ -55,7 +57,13 @@ class Worker(Construct):
             timeout_seconds=spec.timeout_seconds,
             memory_mib=spec.memory_mib,
             concurrency=at_once,
-            environment=environment,
+            environment={
+                **environment,
+                "QUEUE_URL": queue.queue.queue_url,
+                "DEAD_LETTERS_URL": queue.dead_letters.queue_url,
+                "POWERTOOLS_SERVICE_NAME": spec.name,
+                "POWERTOOLS_METRICS_NAMESPACE": METRICS,
+            },
             key=key,
             protection=protection,
             # The queue has its own; this one is for events that somebody hands over by hand.
@@ -67,6 +75,8 @@ class Worker(Construct):
         self.function, self.role = self._python.function, self._python.role
         # The same limit on both sides: the pollers never ask for more than the function may run.
         queue.queue.grant_consume_messages(self.role)
+        # An event that cannot be done is set aside with the reason; one that has to wait is put back as a new one.
+        self.may(["sqs:SendMessage"], [queue.queue.queue_arn, queue.dead_letters.queue_arn])
         lambda_.EventSourceMapping(
             self,
             "Batches",

@@ -1,32 +1,157 @@
-"""Confirms an order by mail.
+"""Confirms a placed order by mail, at most once, and hears from the provider what became of it.
 
-As yet it checks each event and logs it, the same as all jobs: a stand-in until the job gets its own work.
+The provider's notices come through the same queue. They settle what nobody knows after a crash or a lost answer, and
+tell which addresses want no more mail.
 """
 
+from __future__ import annotations
+
 import json
+import os
+import random
+from itertools import count as numbers
+from time import sleep
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 
-def handler(batch: dict[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
-    """Take a batch from the queue; name the events that failed, so that only those come again."""
-    failed = []
-    for record in batch["Records"]:
+from jobs import confirmation
+from jobs.aws import CONNECT_SECONDS, READ_SECONDS, client, never_accepted
+from jobs.batch import Message, count, document, for_each_message, logger
+from jobs.confirmation import Letter
+from jobs.events import Event, Later, Refused
+from jobs.ledger import MARGIN_SECONDS, Ledger, Unknown
+
+SEND_SECONDS = CONNECT_SECONDS + READ_SECONDS
+# The queue gives up after the fifth attempt and says no reason, so the fourth is the last that can.
+LAST_ATTEMPT = 4
+PAUSE_SECONDS = 900
+TOO_FAST = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
+# About us and not about the letter: every further one would be refused as well.
+STOPPED = {
+    "LimitExceededException",
+    "AccountSuspendedException",
+    "SendingPausedException",
+    "MailFromDomainNotVerifiedException",
+    "NotFoundException",
+}
+ABOUT_THE_LETTER = {"MessageRejected", "BadRequestException"}
+
+ledger = Ledger("confirmation_email")
+
+
+def attend(message: Message) -> None:
+    notice = notice_in(message.body)
+    if notice is not None:
+        hear(notice)
+    else:
+        confirm(message.event(), message)
+
+
+def confirm(event: Event, message: Message) -> None:
+    if not os.environ.get("MAIL_FROM"):
+        logger.info("skipped: there is no sender")
+        return
+    if ledger.paused():
+        message.put_back(PAUSE_SECONDS)
+        return
+    facts = document(event)
+    letter = confirmation.compose(facts)
+    if facts["order"]["id"] != event.ids.get("order_id"):
+        raise Refused("the document is about another order")
+    if ledger.suppressed(letter.recipient):
+        logger.info("skipped: the address is suppressed")
+        return
+    if message.seconds_left() < SEND_SECONDS:
+        raise Later("too little time left to send")
+    try:
+        attempt = ledger.begin(event.id, message.seconds_left())
+    except Unknown as unknown:
+        if message.receives >= LAST_ATTEMPT:
+            raise Refused(str(unknown)) from None
+        raise
+    if attempt is not None and send(letter, event, attempt, message):
+        # If this fails, or we are gone before it, the provider's notice says the same.
+        ledger.sent(event.id)
+
+
+def send(letter: Letter, event: Event, attempt: str, message: Message) -> bool:
+    """Whether the provider has it. If it takes no mail of ours at all, the message waits and nobody sends meanwhile."""
+    for number in numbers():
         try:
-            event = accept(json.loads(record["body"]))
-            print(json.dumps({"level": "info", "message": "event accepted", **event}))
-        except (ValueError, RecursionError) as error:
-            failed.append({"itemIdentifier": record["messageId"]})
-            print(json.dumps({"level": "error", "message": str(error), "message_id": record["messageId"]}))
-    return {"batchItemFailures": failed}
+            hand_over(letter, event)
+            return True
+        except (ClientError, BotoCoreError) as error:
+            if not never_accepted(error):
+                # When it comes again the row is nobody's, and the notice may have settled it.
+                raise Later(f"no clear answer: {error!r}", message.seconds_left() + MARGIN_SECONDS) from error
+            code, text = what_is_wrong(error)
+            stopped = code in STOPPED or "daily" in text.lower()
+            wait = random.uniform(0.1, 0.2) * 2**number
+            if code in TOO_FAST and not stopped and message.seconds_left() > wait + SEND_SECONDS:
+                sleep(wait)
+                continue
+            ledger.not_sent(event.id, attempt)
+            if stopped:
+                ledger.pause(PAUSE_SECONDS)
+                count("MailPaused")
+                logger.error("no mail for a while", code=code, reason=text)
+                message.put_back(PAUSE_SECONDS)
+                return False
+            if code in ABOUT_THE_LETTER:
+                if code == "BadRequestException" and letter.recipient in text:
+                    ledger.suppress(letter.recipient)
+                raise Refused(f"{code}: {text.replace(letter.recipient, 'the recipient')}") from None
+            raise Later(f"not taken: {code}") from error
+    raise AssertionError
 
 
-def accept(event: Any) -> dict[str, str | int]:
-    """What is logged of an event; raises ValueError when it is none that this code understands."""
-    if not isinstance(event, dict):
-        raise ValueError("an event is a JSON object")
-    for field in ("id", "type"):
-        if not isinstance(event.get(field), str) or not event[field]:
-            raise ValueError(f"an event has a text as its {field}")
-    if type(event.get("version")) is not int or event["version"] != 1:
-        raise ValueError("this code understands version 1 only")
-    return {field: event[field] for field in ("id", "type", "version")}
+def hand_over(letter: Letter, event: Event) -> None:
+    """The tag comes back in each notice about this mail."""
+    rules = {"ConfigurationSetName": os.environ["MAIL_RULES"]} if os.environ.get("MAIL_RULES") else {}
+    subject, text = ({"Data": part, "Charset": "UTF-8"} for part in (letter.subject, letter.text))
+    # One attempt: botocore would ask again after a lost answer, and so send twice.
+    client("sesv2", attempts=1).send_email(
+        FromEmailAddress=os.environ["MAIL_FROM"],
+        Destination={"ToAddresses": [letter.mailbox]},
+        Content={"Simple": {"Subject": subject, "Body": {"Text": text}}},
+        EmailTags=[{"Name": "event_id", "Value": event.id}],
+        **rules,
+    )
+
+
+def what_is_wrong(error: ClientError | BotoCoreError) -> tuple[str, str]:
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    return type(error).__name__, ""
+
+
+def notice_in(body: str) -> Any:
+    """What the provider tells, if the message is from there."""
+    try:
+        facts = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return facts.get("detail", {}) if isinstance(facts, dict) and facts.get("source") == "aws.ses" else None
+
+
+def hear(notice: Any) -> None:
+    """Whatever is told of a mail, it was accepted. Who can never be reached, or complains, gets no more."""
+    try:
+        kind, [event] = notice["eventType"], notice["mail"].get("tags", {}).get("event_id", [None])
+        unwanted = []
+        if kind == "Bounce" and notice["bounce"]["bounceType"] == "Permanent":
+            unwanted = notice["bounce"]["bouncedRecipients"]
+        elif kind == "Complaint" and notice["complaint"].get("complaintFeedbackType") != "not-spam":
+            unwanted = notice["complaint"]["complainedRecipients"]
+        addresses = [str(recipient["emailAddress"]) for recipient in unwanted]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Refused(f"not a notice about a mail: {error!r}") from None
+    logger.append_keys(event=event, type=f"mail.{kind}")
+    for address in addresses:
+        ledger.suppress(address)
+    if isinstance(event, str) and ledger.noticed(event):
+        logger.info("settled by the provider's notice")
+
+
+handler = for_each_message(attend)

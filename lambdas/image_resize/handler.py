@@ -1,32 +1,44 @@
 """Makes thumbnails of an uploaded picture.
 
-As yet it checks each event and logs it, the same as all jobs: a stand-in until the job gets its own work.
+It remembers nothing of what it did: a repetition writes the same bytes under the same keys. Keys are made of ids alone,
+and nothing that a picture or an event says is ever fetched.
 """
 
-import json
-from typing import Any
+from __future__ import annotations
+
+import os
+
+from jobs import thumbnails
+from jobs.aws import client
+from jobs.batch import for_each_event
+from jobs.events import Event, Refused
+
+# A picture is never changed: another one has another id.
+FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def handler(batch: dict[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
-    """Take a batch from the queue; name the events that failed, so that only those come again."""
-    failed = []
-    for record in batch["Records"]:
-        try:
-            event = accept(json.loads(record["body"]))
-            print(json.dumps({"level": "info", "message": "event accepted", **event}))
-        except (ValueError, RecursionError) as error:
-            failed.append({"itemIdentifier": record["messageId"]})
-            print(json.dumps({"level": "error", "message": str(error), "message_id": record["messageId"]}))
-    return {"batchItemFailures": failed}
+def resize(event: Event) -> None:
+    bucket, image = os.environ["FILES_BUCKET"], event.ids["image_id"]
+    for size, data in thumbnails.make(original(bucket, f"images/{image}")).items():
+        client("s3").put_object(
+            Bucket=bucket,
+            Key=f"thumbnails/{image}/{size}.webp",
+            Body=data,
+            ContentType="image/webp",
+            CacheControl=FOR_EVER,
+        )
 
 
-def accept(event: Any) -> dict[str, str | int]:
-    """What is logged of an event; raises ValueError when it is none that this code understands."""
-    if not isinstance(event, dict):
-        raise ValueError("an event is a JSON object")
-    for field in ("id", "type"):
-        if not isinstance(event.get(field), str) or not event[field]:
-            raise ValueError(f"an event has a text as its {field}")
-    if type(event.get("version")) is not int or event["version"] != 1:
-        raise ValueError("this code understands version 1 only")
-    return {field: event[field] for field in ("id", "type", "version")}
+def original(bucket: str, key: str) -> bytes:
+    """The picture; one that is too large is refused before it is here."""
+    try:
+        answer = client("s3").get_object(Bucket=bucket, Key=key)
+    except client("s3").exceptions.NoSuchKey:
+        raise Refused(f"there is no {key}") from None
+    with answer["Body"] as body:
+        if answer["ContentLength"] > thumbnails.MOST_BYTES:
+            raise Refused(f"{answer['ContentLength']} bytes; a picture has {thumbnails.MOST_BYTES} at most")
+        return bytes(body.read())
+
+
+handler = for_each_event(resize)

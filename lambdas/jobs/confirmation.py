@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.header import Header
+from email.utils import formataddr
 from typing import Any
 
 from jobs.events import Refused
@@ -20,8 +22,16 @@ class Letter:
     """What is sent, and to whom. Recipient and subject become headers: neither holds a line break."""
 
     recipient: str
+    name: str
     subject: str
     text: str
+
+    @property
+    def mailbox(self) -> str:
+        """The recipient with the name, as a header holds it: quoted, or encoded if it is not ASCII (RFC 2047)."""
+        if self.name.isascii():
+            return formataddr((self.name, self.recipient))
+        return f"{Header(self.name, 'utf-8').encode(linesep='')} <{self.recipient}>"
 
 
 def compose(document: Mapping[str, Any]) -> Letter:
@@ -42,7 +52,7 @@ def compose(document: Mapping[str, Any]) -> Letter:
     text = (
         f"Dear {name},\n\nthank you. This is what you bought:\n\n{bought}\n\nTotal: {_money(total)}\nOrder: {number}\n"
     )
-    return Letter(recipient, f"Your order {number}", text)
+    return Letter(recipient, name, f"Your order {number}", text)
 
 
 def _money(cents: int) -> str:

@@ -25,6 +25,14 @@ class Refused(Exception):
     """No attempt will ever succeed; the text says why, for whoever looks at what was set aside."""
 
 
+class Later(Exception):
+    """Not now; nothing is wrong, and nothing has to be tried before so many seconds have passed."""
+
+    def __init__(self, reason: str, seconds: float = 0) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened, once. The same id always means the same event."""

@@ -9,10 +9,11 @@ import os
 import time
 from typing import Any
 
-import boto3
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from jobs.aws import client
+from jobs.batch import for_each_event
 from jobs.events import Event, Refused
 from jobs.search import UPSERT
 
@@ -70,9 +71,12 @@ def address() -> str:
     if url := os.environ.get("DATABASE_URL"):
         return url
     path = os.environ["DATABASE_PARAMETERS"]
-    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+    pages = client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
     found = {item["Name"].removeprefix(f"{path}/"): item["Value"] for page in pages for item in page["Parameters"]}
     active = found["active"]
     host, port = found[f"{active}/endpoint"], int(found.get(f"{active}/port", 5432))
-    token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=USER)
+    token = client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=USER)
     return make_conninfo(host=host, port=port, user=USER, dbname=DATABASE, password=token, sslmode="require")
+
+
+handler = for_each_event(index)

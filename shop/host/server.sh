@@ -1,7 +1,7 @@
 #!/bin/bash
-# What only the single host does, read by boot.sh: the data volume, PostgreSQL on it, nginx and its certificate.
+# What only the single host does, read by boot.sh: the data volume, PostgreSQL and uploads on it, nginx, its certificate.
 
-pgsql=/var/lib/pgsql data=/var/lib/pgsql/data
+pgsql=/var/lib/pgsql data=/var/lib/pgsql/data uploads=/var/lib/shop/files
 instance='' volume='' device=''
 
 find_volume() { # two under one tag: one of them is the wrong one, and only a person knows which
@@ -37,7 +37,7 @@ make_file_system_if_blank() { # blkid says 2 also about what it cannot read, so 
 }
 
 mount_data_volume() {
-  local uuid line
+  local uuid
   instance=$(this_instance)
   find_volume
   within 120 "volume $volume" volume_is_ours
@@ -45,20 +45,29 @@ mount_data_volume() {
   within 60 "device $device" test -e "$device"
   make_file_system_if_blank
   uuid=$(blkid --match-tag UUID --output value "$device")
-  line="UUID=$uuid $pgsql xfs defaults,noatime,nofail,x-systemd.device-timeout=60 0 2"
-  if ! grep -qxF "$line" "$ROOT/etc/fstab"; then
-    echo "$line" >>"$ROOT/etc/fstab"
+  mount_here "$pgsql" "UUID=$uuid $pgsql xfs defaults,noatime,nofail,x-systemd.device-timeout=60 0 2"
+  # A second way to the same volume: into the folder above it only PostgreSQL may look.
+  if [[ ! -d $ROOT$pgsql/files ]]; then
+    mkdir -m 0700 "$ROOT$pgsql/files"
+    chown shop: "$ROOT$pgsql/files"
+  fi
+  mount_here "$uploads" "$pgsql/files $uploads none bind,nofail,x-systemd.requires-mounts-for=$pgsql 0 0"
+}
+
+mount_here() { # mount_here FOLDER LINE: now, and by this line of fstab at the next start
+  if ! grep -qxF "$2" "$ROOT/etc/fstab"; then
+    echo "$2" >>"$ROOT/etc/fstab"
     systemctl daemon-reload
   fi
-  if ! mountpoint -q "$ROOT$pgsql"; then
-    mkdir -p "$ROOT$pgsql"
-    mount "$ROOT$pgsql"
+  if ! mountpoint -q "$ROOT$1"; then
+    mkdir -p "$ROOT$1"
+    mount "$ROOT$1"
   fi
 }
 
 as_postgres() { runuser -u postgres -- "$@"; }
 
-sql() { as_postgres psql -XqAt -v ON_ERROR_STOP=1 "$@"; }
+sql() { as_postgres psql -XqAt -v ON_ERROR_STOP=1; }
 
 create_cluster() { # beside its place and moved there at the end: half a cluster never looks like a whole one
   local new=$ROOT$data.new
@@ -77,10 +86,12 @@ create_cluster() { # beside its place and moved there at the end: half a cluster
 }
 
 start_database() {
-  local drop_in=/etc/systemd/system/postgresql.service.d/shop.conf major
+  local drop_in=/etc/systemd/system/postgresql.service.d/shop.conf major bucket
   [[ -e $ROOT$data/PG_VERSION ]] || create_cluster
   major=$(<"$ROOT$data/PG_VERSION")
   [[ $major == 17 ]] || fail "the data are of PostgreSQL $major, this host has 17"
+  bucket=$(parameter files/bucket) || fail "nobody says where the archive of the database goes"
+  put /etc/shop/wal.env 0644 "SHOP_NAME=$SHOP_NAME"$'\n'"AWS_DEFAULT_REGION=$SHOP_REGION"$'\n'"WAL_BUCKET=$bucket"
   place postgresql.conf "$data/conf.d/shop.conf" 0600 postgres:
   place pg_hba.conf "$data/pg_hba.conf" 0600 postgres:
   place postgresql.service.conf "$drop_in" 0644
@@ -88,15 +99,31 @@ start_database() {
   within 60 "PostgreSQL" as_postgres pg_isready -q
 }
 
-create_database() {
-  local there password
-  there=$(sql -c "select 1 from pg_database where datname = 'shop'")
-  [[ $there == 1 ]] || sql <"$ROOT/opt/shop/current/host/database.sql"
-  if [[ ! -s $ROOT/etc/shop/database.env ]]; then # a new host with old data: the role gets a new password
-    password=$(openssl rand -hex 24)
-    sql <<<"alter role shop_app password '$password'"
-    put /etc/shop/database.env 0600 "DATABASE_PASSWORD=$password"
-  fi
+prepare_host() { # as the superuser, who may act for the owner of the tables
+  sql <"$scripts/database.sql" >/dev/null || return 1
+  as_postgres "${in_release[@]}" PGHOST=/run/postgresql PGDATABASE=shop python3.13 -m shop migrate --role shop_owner
+}
+
+let_the_shop_log_in() { # a new host with old data: the role gets a new password
+  local password
+  if [[ -s $ROOT/etc/shop/database.env ]]; then return; fi
+  password=$(openssl rand -hex 24)
+  sql <<<"alter role shop_app password '$password'"
+  put /etc/shop/database.env 0600 "DATABASE_PASSWORD=$password"
+}
+
+only_here() { # only_here SETTINGS: without what is another value on this host, where uploads may still be on the disk
+  local left
+  # The endpoint may still be that of the host before.
+  left=$(sed '/^DATABASE_HOST_ENDPOINT=/d; /^FRONT_HOPS=/d' <<<"$1")
+  if grep -qx FILES_ACTIVE=bucket <<<"$left"; then echo "$left"; else sed '/^FILES_BUCKET=/d' <<<"$left"; fi
+}
+
+copy_files() { # again does no harm; until /<name>/files/active says `bucket`, the shop goes on with its own
+  local bucket
+  bucket=$(parameter files/bucket)
+  runuser -u shop -- "${in_release[@]}" "SHOP_SETTINGS=$ROOT/etc/shop/app.env" "FILES_BUCKET=$bucket" \
+    python3.13 -m shop copy-files
 }
 
 start_nginx() { # never plain HTTP where HTTPS was promised: until there is a certificate, the answer is "not yet"
@@ -111,7 +138,6 @@ start_nginx() { # never plain HTTP where HTTPS was promised: until there is a ce
 }
 
 keep_a_certificate() { # by a timer: the name may point here only later, and boot does not wait for it
-  local units=/etc/systemd/system
   if [[ -z ${SHOP_DOMAIN:-} ]]; then return; fi
   place shop-certificate.service "$units/shop-certificate.service" 0644
   place shop-certificate.timer "$units/shop-certificate.timer" 0644
@@ -124,7 +150,7 @@ renew_certificate() { # asks nobody while the certificate is still good for a mo
   if [[ ! -x $certbot/bin/certbot ]]; then # Amazon Linux 2023 has no package of it
     python3.13 -m venv "$certbot"
     "$certbot/bin/pip" install -q --require-hashes --only-binary :all: \
-      -r "$ROOT/opt/shop/current/host/certbot-requirements.txt"
+      -r "$scripts/certbot-requirements.txt"
   fi
   mkdir -p "$ROOT$challenge"
   "$certbot/bin/certbot" certonly --webroot --webroot-path "$challenge" --domain "${SHOP_DOMAIN:?}" --non-interactive \

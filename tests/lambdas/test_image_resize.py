@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from jobs import thumbnails
-from jobs.events import Refused
+from jobs.events import Refused, encode, happened
+from tests.lambdas.world import Calls, World, world
 from workbench.synth import ROOT
 
 FUNCTION_MIB = 1769
@@ -275,3 +276,80 @@ def test_the_largest_picture_fits_into_half_the_memory(kind: str, mode: str, opt
         check=True,
     )
     assert int(done.stdout.split()[1]) < FUNCTION_MIB * 1024 / 2
+
+
+IMAGE = "5f6b8a52-0000-4000-8000-000000000000"
+
+
+def uploaded(job: World, data: bytes | None, image: str = IMAGE) -> str:
+    """A picture in the bucket and its event in the queue; the body of the message."""
+    if data is not None:
+        job.put(f"images/{image}", data)
+    event = happened("image.uploaded", product_id=7, image_id=image)
+    job.send(event)
+    return encode(event)
+
+
+def stored(job: World, image: str = IMAGE) -> dict[str, bytes]:
+    """The thumbnails in the bucket, by size."""
+    found = {}
+    for item in job.client("s3").list_objects_v2(Bucket=job.bucket, Prefix=f"thumbnails/{image}/").get("Contents", []):
+        answer = job.client("s3").get_object(Bucket=job.bucket, Key=item["Key"])
+        assert answer["ContentType"] == "image/webp"
+        assert answer["CacheControl"] == "public, max-age=31536000, immutable"
+        found[item["Key"].rpartition("/")[2].removesuffix(".webp")] = answer["Body"].read()
+    return found
+
+
+def test_each_picture_in_the_queue_gets_its_thumbnails() -> None:
+    with world("image_resize") as job:
+        images = {f"00000000-0000-4000-8000-{number:012}": data for number, data in enumerate(GOOD.values())}
+        for image, data in images.items():
+            uploaded(job, data, image)
+        job.work()
+        assert {image: stored(job, image) for image in images} == {
+            image: thumbnails.make(data) for image, data in images.items()
+        }
+        assert job.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (SVG, "not a JPEG"),
+        (None, f"there is no images/{IMAGE}"),
+        (b"\0" * (thumbnails.MOST_BYTES + 1), "10485761 bytes; a picture has 10485760 at most"),
+    ],
+    ids=["svg", "missing", "large"],
+)
+def test_what_gives_no_thumbnails_is_set_aside_and_holds_nobody_up(data: bytes | None, complaint: str) -> None:
+    other = IMAGE.replace("5", "6")
+    with world("image_resize") as job:
+        body = uploaded(job, data)
+        uploaded(job, GOOD["PNG"], other)
+        job.work()
+        assert job.dead_letters() == [(body, complaint if data != SVG else "not a JPEG, PNG, WebP or GIF picture")]
+        assert stored(job) == {}
+        assert stored(job, other).keys() == {"small", "medium"}
+
+
+def test_a_picture_that_is_too_large_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world("image_resize") as job:
+        monkeypatch.setattr("botocore.response.StreamingBody.read", lambda *_: pytest.fail("it was read"))
+        uploaded(job, b"\0" * (thumbnails.MOST_BYTES + 1))
+        job.work()
+        assert len(job.dead_letters()) == 1
+
+
+def test_a_crash_at_any_moment_costs_only_time() -> None:
+    wanted = thumbnails.make(GOOD["PNG"])
+    with world("image_resize") as job:
+        uploaded(job, GOOD["PNG"])
+        job.work(calls := Calls())
+    assert calls.points.count("before s3.PutObject") == 2
+    for moment in range(len(calls.points)):
+        with world("image_resize") as job:
+            uploaded(job, GOOD["PNG"])
+            job.work(Calls(kill=moment))
+            assert stored(job) == wanted
+            assert job.dead_letters() == []

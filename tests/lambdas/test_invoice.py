@@ -15,7 +15,8 @@ import pypdfium2
 import pytest
 
 from jobs import invoice
-from jobs.events import Refused
+from jobs.events import Refused, encode, happened
+from tests.lambdas.world import Calls, World, world
 from workbench.synth import ROOT
 
 DOCUMENT: dict[str, Any] = {
@@ -141,3 +142,75 @@ def test_threads_that_make_different_invoices_do_not_disturb_each_other() -> Non
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(invoice.render, documents)) == alone
     assert len(set(alone)) == len(alone)
+
+
+ORDER_ID = DOCUMENT["order"]["id"]
+
+
+def placed(job: World, document: dict[str, Any] | bytes = DOCUMENT, order_id: str = ORDER_ID) -> str:
+    """An order in the queue, its document in the bucket; the body of the message."""
+    event = happened("order.placed", order_id=order_id)
+    job.put(event.document_key, document)
+    job.send(event)
+    return encode(event)
+
+
+def stored(job: World, order_id: str = ORDER_ID) -> dict[str, Any]:
+    found: dict[str, Any] = job.client("s3").get_object(Bucket=job.bucket, Key=f"invoices/{order_id}.pdf")
+    return found
+
+
+def test_each_order_in_the_queue_gets_its_invoice() -> None:
+    with world("invoice") as job:
+        orders = [f"00000000-0000-4000-8000-{number:012}" for number in range(12)]
+        for order_id in orders:
+            placed(job, {**DOCUMENT, "order": {**DOCUMENT["order"], "id": order_id}}, order_id)
+        job.work()
+        for order_id in orders:
+            answer = stored(job, order_id)
+            assert answer["ContentType"] == "application/pdf"
+            assert f"Number {order_id}" in pages(answer["Body"].read())[0]
+        assert job.dead_letters() == []
+
+
+def test_an_order_that_is_delivered_twice_has_one_invoice_with_the_same_bytes() -> None:
+    with world("invoice") as job:
+        body = placed(job)
+        job.work()
+        first = stored(job)["Body"].read()
+        job.send(body)
+        job.work()
+        assert stored(job)["Body"].read() == first
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ({"order": {}}, "not the document of an order"),
+        (b"not json", "the document is not JSON"),
+        ({**DOCUMENT, "order": {**DOCUMENT["order"], "id": ORDER_ID.replace("0", "1")}}, "about another order"),
+    ],
+)
+def test_what_makes_no_invoice_is_set_aside_and_holds_nobody_up(
+    document: dict[str, Any] | bytes, complaint: str
+) -> None:
+    with world("invoice") as job:
+        body = placed(job, document)
+        placed(job)
+        job.work()
+        [(kept, reason)] = job.dead_letters()
+        assert (kept, complaint in str(reason)) == (body, True)
+        assert pages(stored(job)["Body"].read())
+
+
+def test_a_crash_at_any_moment_costs_only_time() -> None:
+    with world("invoice") as job:
+        placed(job)
+        job.work(calls := Calls())
+    assert "before s3.PutObject" in calls.points
+    for moment in range(len(calls.points)):
+        with world("invoice") as job:
+            placed(job)
+            job.work(Calls(kill=moment))
+            assert stored(job)["Body"].read() == invoice.render(DOCUMENT)
+            assert job.dead_letters() == []

@@ -98,8 +98,8 @@ def test_staff_sell_something_new(database_url: str, tmp_path: Path) -> None:
         (b'{"quantity": 3} {}', "malformed"),
         (b'\xff{"quantity": 3}', "malformed"),
         (b'{"\xff": 3}', "utf-8"),
-        (b"[" * 60_000, "array"),
-        (b'{"a":' * 10_000, "`a`"),
+        (b"[" * 60_000, "recursion"),
+        (b'{"a":' * 10_000, "recursion"),
     ],
 )
 def test_a_bad_body_is_refused_and_told_why(database_url: str, tmp_path: Path, body: bytes, named: str) -> None:
@@ -178,7 +178,7 @@ def test_a_query_is_as_strict_as_a_body(database_url: str, tmp_path: Path, query
     asyncio.run(test())
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "007", "1e3", "9223372036854775808", "9" * 400, "%31%0A", "x"])
+@pytest.mark.parametrize("number", ["0", "-1", "007", "1e3", "9223372036854775808", "9" * 400, "1%20", "x"])
 def test_an_id_that_nothing_can_have_is_not_found(database_url: str, tmp_path: Path, number: str) -> None:
     async def test() -> None:
         async with running(database_url, tmp_path) as shop:

@@ -13,22 +13,24 @@ from pathlib import Path
 
 import pytest
 
+from shop.settings import load
+
 pytestmark = pytest.mark.slow
 
-SHOP = Path(__file__).parents[2] / "shop"
-HOST = SHOP / "host"
+ROOT = Path(__file__).parents[2]
+HOST = ROOT / "shop" / "host"
 STUB = Path(__file__).parent / "stubs" / "stub"
 # fmt: off
 STUBBED = (
     "amazon-cloudwatch-agent-ctl", "aws", "blkid", "certbot", "cfn-signal", "chown", "curl", "dnf",
-    "id", "initdb", "jq", "mkfs.xfs", "mount", "mountpoint", "openssl", "pg_isready", "pip", "psql",
+    "env", "id", "initdb", "jq", "mkfs.xfs", "mount", "mountpoint", "openssl", "pg_isready", "pip", "psql",
     "python3.13", "rpm", "runuser", "sleep", "systemctl", "unzip", "useradd",
 )
 # fmt: on
 # What a run may do to a host on which there is nothing to do.
 ONLY_LOOKING = re.compile(
     r"rpm -q |id -u |aws ssm get-|aws ec2 describe-|curl |blkid |mountpoint -q |systemctl is-|sleep |"
-    r"runuser -u postgres -- (pg_isready|psql .*select)|pg_isready|psql .*select"
+    r"runuser -u postgres -- pg_isready|pg_isready"
 )
 VOLUME = "vol-0aaaaaaaaaaaaaaaa"
 HERE = "i-0123456789abcdef0"
@@ -53,7 +55,7 @@ class Host:
     def prepare(self) -> Host:
         for path in ("bin", "root/etc", "root/dev/disk/by-id", *(f"state/{part}" for part in ("releases", "enabled"))):
             (self.folder / path).mkdir(parents=True)
-        for part in ("active", "fails"):
+        for part in ("active", "fails", "mounted"):
             (self.state / part).mkdir()
         for name in STUBBED:
             (self.folder / "bin" / name).symlink_to(STUB)
@@ -62,6 +64,7 @@ class Host:
         (self.state / "holder").write_text("None\n")
         (self.state / "disk").write_bytes(bytes(4096))
         self.parameter("logs/app", "shop-web-AppLogs-X1")
+        self.parameter("files/bucket", "shop-data-files-x1")
         if self.role == "fleet":
             self.managed_database()
         self.publish("first")
@@ -83,7 +86,9 @@ class Host:
     def publish(self, release: str, *, answers: bool = True) -> None:
         """A release as the asset of a deployment, and the parameter that names it."""
         content = self.folder / f"content-{release}"
-        shutil.copytree(SHOP, content, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(HOST, content / "shop" / "host")
+        for folder in ("jobs", "lib"):
+            (content / folder).mkdir()
         (content / "version").write_text(release)
         if answers:
             (content / "answers").touch()
@@ -115,6 +120,11 @@ class Host:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self._run(self.root / "opt" / "shop" / "boot.sh", *words)
+
+    def migrated(self) -> list[str]:
+        """The databases whose schema was brought up to date, in this order."""
+        file = self.state / "migrated"
+        return file.read_text().splitlines() if file.exists() else []
 
     def _run(self, script: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (self.state / "calls").write_text("")
@@ -181,8 +191,8 @@ def failed(run: subprocess.CompletedProcess[str], because: str) -> None:
 def test_shellcheck_finds_nothing() -> None:
     checker = Path(sys.executable).with_name("shellcheck")
     found = subprocess.run(
-        [str(checker), "--external-sources", "shop/host/boot.sh", "shop/host/server.sh", str(STUB)],
-        cwd=SHOP.parent,
+        [str(checker), "--external-sources", "--check-sourced", "shop/host/boot.sh", "shop/host/wal.sh", str(STUB)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
@@ -190,7 +200,7 @@ def test_shellcheck_finds_nothing() -> None:
 
 
 def test_user_data_leaves_room_below_the_limit_of_ec2(with_domain: Host, tmp_path: Path) -> None:
-    assert len((HOST / "boot.sh").read_bytes()) < 12 * 1024
+    assert len((HOST / "boot.sh").read_bytes()) < 10 * 1024
     for host in (with_domain, Host(tmp_path, "fleet")):
         assert len(host.user_data().encode()) < 16 * 1024 * 3 // 4
 
@@ -238,7 +248,8 @@ def test_a_blank_volume_gets_a_file_system_and_a_database(server: Host) -> None:
     assert len(server.calls("mkfs.xfs")) == 1
     assert server.text("etc/fstab").splitlines()[1:] == [
         "UUID=11111111-2222-3333-4444-555555555555 /var/lib/pgsql xfs "
-        "defaults,noatime,nofail,x-systemd.device-timeout=60 0 2"
+        "defaults,noatime,nofail,x-systemd.device-timeout=60 0 2",
+        "/var/lib/pgsql/files /var/lib/shop/files none bind,nofail,x-systemd.requires-mounts-for=/var/lib/pgsql 0 0",
     ]
     assert server.calls("aws ec2 attach-volume") == [
         f"aws ec2 attach-volume --volume-id {VOLUME} --instance-id {HERE} --device /dev/sdf"
@@ -259,7 +270,7 @@ def test_a_volume_with_a_file_system_is_never_formatted(server: Host) -> None:
     (server.state / "formatted").touch()
     succeeded(server.boot())
     assert server.calls("mkfs") == []
-    assert len(server.calls("mount ")) == 1
+    assert [Path(call.split()[1]).name for call in server.calls("mount ")] == ["pgsql", "files"]
 
 
 @pytest.mark.parametrize("code", [1, 4, 8])
@@ -338,7 +349,7 @@ def test_a_new_host_takes_over_old_data(server: Host) -> None:
     succeeded(server.boot())
     assert server.calls("mkfs") == []
     assert server.calls("initdb") == []
-    assert (server.state / "all-sql").read_text().startswith("alter role shop_app password")
+    assert "alter role shop_app password" in (server.state / "all-sql").read_text()
 
 
 def test_data_of_another_major_version_are_left_alone(server: Host) -> None:
@@ -377,20 +388,73 @@ def test_rows_on_the_host_are_never_left_for_an_empty_managed_database(server: H
     assert server.read_parameter("database/active") == "host"
 
 
-def test_a_managed_database_gets_its_role_from_the_master(fleet: Host) -> None:
+# --- Roles and schema ---
+
+MASTER = "shop_admin:from the secret@db.example.internal:5433 require"
+
+
+def test_a_managed_database_gets_its_role_and_its_schema_from_the_master(fleet: Host) -> None:
     succeeded(fleet.boot())
-    used = (fleet.state / "managed").read_text().strip()
-    assert used == "shop_admin:from the secret@db.example.internal:5433 require"
+    assert (fleet.state / "managed").read_text().strip() == MASTER
     (call,) = fleet.calls("psql")
     assert call.endswith("/host/database.sql")
-    assert "from the secret" not in call
+    assert fleet.migrated() == [f"{MASTER} shop first --role shop_owner"]
+    assert [call for call in fleet.calls() if "from the secret" in call] == []
 
 
-def test_a_host_serves_although_the_managed_database_could_not_be_prepared(fleet: Host) -> None:
+def test_the_schema_is_there_before_the_application_starts(server: Host) -> None:
+    succeeded(server.boot())
+    calls = server.calls()
+    migrated = next(number for number, call in enumerate(calls) if call.startswith("python3.13 -m shop migrate"))
+    assert migrated < calls.index("systemctl restart shop.service")
+    assert server.migrated() == ["@/run/postgresql shop first --role shop_owner"]
+    assert "runuser -u postgres" in calls[migrated - 2]
+
+
+def test_each_release_brings_its_schema_once(server: Host) -> None:
+    succeeded(server.boot())
+    succeeded(server.boot())
+    assert len(server.migrated()) == 1
+    server.publish("second")
+    succeeded(server.command("release"))
+    assert [line.split()[2] for line in server.migrated()] == ["first", "second"]
+
+
+def test_the_database_that_is_not_in_use_gets_a_new_column_first(server: Host) -> None:
+    succeeded(server.boot())
+    server.managed_database()
+    server.publish("second")
+    succeeded(server.command("release"))
+    assert [line.split("@")[1].split()[0] for line in server.migrated()[1:]] == [
+        "db.example.internal:5433",
+        "/run/postgresql",
+    ]
+
+
+def test_a_release_whose_schema_does_not_fit_is_taken_back_before_it_runs(server: Host) -> None:
+    succeeded(server.boot())
+    server.publish("second")
+    (server.state / "fails" / "migrate").touch()
+    failed(server.command("release"), "gave up waiting for the host database")
+    assert server.current() == "first"
+    started = server.calls("systemctl restart shop.service")
+    assert len(started) == 1, "only the release before, after the switch back"
+
+
+def test_a_host_is_not_let_in_before_its_database_is_prepared(fleet: Host) -> None:
     fleet.parameter("database/managed/secret", "arn:gone")
-    run = fleet.boot()
+    failed(fleet.boot(), "gave up waiting for the managed database")
+    (call,) = fleet.calls("aws autoscaling complete-lifecycle-action")
+    assert call.endswith("--lifecycle-action-result ABANDON")
+
+
+def test_a_host_serves_although_the_database_that_is_not_in_use_could_not_be_prepared(server: Host) -> None:
+    server.parameter("database/active", "host")
+    server.managed_database()
+    server.parameter("database/managed/secret", "arn:gone")
+    run = server.boot()
     succeeded(run)
-    assert "was not prepared" in run.stdout
+    assert "the managed database, which is not in use, was not prepared" in run.stdout
 
 
 @pytest.mark.parametrize("role", ["server", "fleet"])
@@ -398,9 +462,10 @@ def test_a_host_serves_although_the_managed_database_could_not_be_prepared(fleet
 def test_what_is_active_stays_active(tmp_path: Path, role: str, active: str) -> None:
     host = Host(tmp_path, role).prepare()
     host.parameter("database/active", active)
+    host.managed_database()
     succeeded(host.boot())
     assert host.read_parameter("database/active") == active
-    assert host.calls("aws ssm put-parameter") == []
+    assert [call for call in host.calls("aws ssm put-parameter") if "database" in call] == []
 
 
 def test_a_refused_write_of_the_active_database_is_not_mistaken_for_an_existing_value(server: Host) -> None:
@@ -413,7 +478,8 @@ def test_postgresql_on_the_host_keeps_running_when_another_database_is_active(se
     server.parameter("database/active", "managed")
     succeeded(server.command("settings"))
     changing = [call for call in server.calls() if not ONLY_LOOKING.match(call)]
-    assert changing == ["systemctl restart shop.service"]
+    assert [call.split()[0] for call in changing] == ["chown", "systemctl"]
+    assert changing[1] == "systemctl reload-or-restart shop.service", "no visitor notices"
     assert "DATABASE_ACTIVE=managed\n" in server.text("etc/shop/app.env")
 
 
@@ -422,30 +488,168 @@ def test_postgresql_on_the_host_keeps_running_when_another_database_is_active(se
 
 def test_every_parameter_becomes_a_setting(fleet: Host) -> None:
     fleet.parameter("cache/endpoint", "cache.example.internal")
-    fleet.parameter("database/replicas/1/endpoint", "copy.example.internal")
+    fleet.parameter("database/managed/replicas/1", "copy.example.internal")
+    fleet.parameter("front/hops", "2")
     succeeded(fleet.boot())
     assert fleet.text("etc/shop/app.env").splitlines() == [
         "SHOP_NAME=shop",
         "AWS_REGION=us-east-1",
+        "AWS_DEFAULT_REGION=us-east-1",
         "LISTEN=0.0.0.0:8080",
         "CACHE_ENDPOINT=cache.example.internal",
         "DATABASE_ACTIVE=managed",
         "DATABASE_MANAGED_ENDPOINT=db.example.internal",
         "DATABASE_MANAGED_PORT=5433",
+        "DATABASE_MANAGED_REPLICAS_1=copy.example.internal",
         "DATABASE_MANAGED_SECRET=arn:secret",
-        "DATABASE_REPLICAS_1_ENDPOINT=copy.example.internal",
+        "FILES_ACTIVE=bucket",
+        "FILES_BUCKET=shop-data-files-x1",
+        "FRONT_HOPS=2",
         "LOGS_APP=shop-web-AppLogs-X1",
     ]
 
 
 def test_the_single_host_finds_its_own_database_under_any_address(server: Host) -> None:
     server.parameter("database/host/endpoint", "10.20.0.99")  # of the host before
+    server.parameter("front/hops", "2")  # of a fleet that is there or has been
     succeeded(server.boot())
     settings = server.text("etc/shop/app.env").splitlines()
     assert [line for line in settings if line.startswith("DATABASE_HOST_ENDPOINT=")] == [
         "DATABASE_HOST_ENDPOINT=127.0.0.1"
     ]
     assert "LISTEN=127.0.0.1:8080" in settings
+    assert [line for line in settings if line.startswith("FRONT_HOPS=")] == ["FRONT_HOPS=1"]
+
+
+def test_the_shop_accepts_the_settings_of_every_host(server: Host, tmp_path: Path) -> None:
+    fleet = Host(tmp_path / "fleet", "fleet").prepare()
+    fleet.parameter("events/topic", "arn:aws:sns:us-east-1:111111111111:events")
+    fleet.parameter("mail/from", "shop@example.com")
+    fleet.parameter("cache/endpoint", "cache.example.internal")
+    for host in (server, fleet):
+        succeeded(host.boot())
+        lines = host.text("etc/shop/app.env").splitlines()
+        settings = load(dict(line.split("=", 1) for line in lines))
+        assert settings.name == "shop"
+        assert settings.proxies == (1 if host is server else 0)
+        assert (settings.events_topic is not None) is (host is fleet)
+
+
+def test_new_settings_reach_the_shop_without_a_restart_and_without_a_password(server: Host) -> None:
+    succeeded(server.boot())
+    server.parameter("mail/from", "shop@example.com")
+    succeeded(server.command("settings"))
+    assert server.calls("systemctl re") == ["systemctl reload-or-restart shop.service"]
+    file = server.root / "etc/shop/app.env"
+    assert "MAIL_FROM=shop@example.com" in file.read_text()
+    assert "PASSWORD" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("changed", ["opt/shop/current/shop/host/shop-process.conf", "etc/shop/database.env"])
+def test_the_shop_is_restarted_for_what_it_does_not_read_itself(server: Host, changed: str) -> None:
+    succeeded(server.boot())
+    if changed.endswith(".env"):
+        (server.root / changed).unlink()
+    else:
+        (server.root / changed).write_text(server.text(changed).replace("RestartSec=2", "RestartSec=3"))
+    server.parameter("mail/from", "shop@example.com")
+    succeeded(server.command())
+    assert server.calls("systemctl re") == ["systemctl restart shop.service"]
+
+
+# --- The relay ---
+
+
+def test_events_are_told_only_while_there_is_a_topic(fleet: Host) -> None:
+    relay = fleet.state / "active" / "shop-relay.service"
+    succeeded(fleet.boot())
+    assert not relay.exists()
+    fleet.parameter("events/topic", "arn:aws:sns:us-east-1:111111111111:events")
+    succeeded(fleet.command("settings"))
+    assert relay.exists()
+    assert (fleet.state / "enabled" / "shop-relay.service").exists()
+
+    (fleet.state / "parameters/shop/events/topic").unlink()
+    succeeded(fleet.command("settings"))
+    assert not relay.exists()
+    assert not (fleet.state / "enabled" / "shop-relay.service").exists()
+    succeeded(fleet.command("settings"))
+    assert [call for call in fleet.calls() if not ONLY_LOOKING.match(call)] == []
+
+
+def test_the_relay_may_do_as_little_as_the_shop(fleet: Host) -> None:
+    fleet.parameter("events/topic", "arn:aws:sns:us-east-1:111111111111:events")
+    succeeded(fleet.boot())
+    shop, relay = (fleet.text(f"etc/systemd/system/{unit}.service.d/process.conf") for unit in ("shop", "shop-relay"))
+    assert shop == relay
+    assert "ProtectSystem=strict" in shop
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_understands_every_unit(with_domain: Host) -> None:
+    with_domain.parameter("events/topic", "arn:aws:sns:us-east-1:111111111111:events")
+    with_domain.parameter("files/active", "bucket")
+    succeeded(with_domain.boot())
+    units = with_domain.root / "etc/systemd/system"
+    for unit in units.glob("*.service"):
+        unit.write_text(re.sub(r"/usr/bin/python3.13|/opt/shop/boot.sh\b", "/bin/true", unit.read_text()))
+    names = [str(unit) for unit in units.glob("shop*.*") if unit.is_file()]
+    assert len(names) == 5
+    told = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *names],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
+        capture_output=True,
+        text=True,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+# --- Files ---
+
+
+def test_uploads_stay_on_the_data_volume_until_somebody_says_bucket(server: Host) -> None:
+    succeeded(server.boot())
+    settings = server.text("etc/shop/app.env").splitlines()
+    assert "FILES_FOLDER=/var/lib/shop/files" in settings
+    assert not [line for line in settings if line.startswith("FILES_BUCKET=")]
+    assert "ReadWritePaths=-/var/lib/shop/files" in server.text("etc/systemd/system/shop.service.d/process.conf")
+
+    succeeded(server.command("files"))
+    (copied,) = (server.state / "copied").read_text().splitlines()
+    assert copied == f"shop-data-files-x1 {server.root}/etc/shop/app.env"
+    server.parameter("files/active", "bucket")
+    succeeded(server.command("settings"))
+    assert "FILES_BUCKET=shop-data-files-x1" in server.text("etc/shop/app.env").splitlines()
+
+
+def test_from_the_first_fleet_on_the_files_are_in_the_bucket(fleet: Host) -> None:
+    fleet.parameter("files/active", "host")
+    succeeded(fleet.boot())
+    assert fleet.read_parameter("files/active") == "bucket"
+    assert "FILES_BUCKET=shop-data-files-x1" in fleet.text("etc/shop/app.env")
+    succeeded(fleet.boot())
+    assert fleet.calls("aws ssm put-parameter") == []
+
+
+# --- The archive ---
+
+
+def test_postgresql_archives_into_the_bucket_and_knows_no_more_than_that(server: Host) -> None:
+    succeeded(server.boot())
+    settings = server.text("var/lib/pgsql/data/conf.d/shop.conf")
+    assert "archive_mode = on\n" in settings
+    assert "archive_timeout = '300s'\n" in settings
+    (script,) = re.findall(r"archive_command = 'bash /(\S+) put %p %f'", settings)
+    assert (server.root / script).is_file()
+    assert server.text("etc/shop/wal.env").splitlines() == [
+        "SHOP_NAME=shop",
+        "AWS_DEFAULT_REGION=us-east-1",
+        "WAL_BUCKET=shop-data-files-x1",
+    ]
+
+
+# --- What else runs ---
 
 
 def test_parameters_that_cannot_be_read_do_not_empty_the_settings(server: Host) -> None:
@@ -459,7 +663,7 @@ def test_parameters_that_cannot_be_read_do_not_empty_the_settings(server: Host) 
 def test_logs_go_to_the_group_that_the_template_publishes(server: Host) -> None:
     succeeded(server.boot())
     agent = server.text("etc/shop/agent.json")
-    assert agent.count('"log_group_name": "shop-web-AppLogs-X1"') == 3
+    assert agent.count('"log_group_name": "shop-web-AppLogs-X1"') == 4
     assert '"Environment": "shop"' in agent
 
 
@@ -540,10 +744,10 @@ def test_a_release_that_does_not_answer_is_taken_back(server: Host) -> None:
 
 def test_a_release_that_lacks_a_file_is_taken_back(server: Host) -> None:
     succeeded(server.boot())
-    (server.folder / "content-first" / "host" / "shop.service").unlink()
+    (server.folder / "content-first" / "shop" / "host" / "shop.service").unlink()
     shutil.make_archive(str(server.state / "releases" / "partial"), "zip", server.folder / "content-first")
     server.parameter("release", server.url("partial"))
-    failed(server.command("release"), "the release has no host/shop.service")
+    failed(server.command("release"), "the release has no shop.service")
     assert os.readlink(server.root / "opt/shop/current") == "releases/first"
 
 

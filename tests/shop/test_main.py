@@ -249,7 +249,10 @@ def test_every_line_of_the_log_is_json_and_names_what_happened(serve: Callable[.
     assert messages.count("request") == 2
 
 
-def test_a_request_in_flight_is_answered_before_the_shop_ends(serve: Callable[..., Serving], database_url: str) -> None:
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the watcher", "everybody, as systemd does"])
+def test_a_request_in_flight_is_answered_before_the_shop_ends(
+    serve: Callable[..., Serving], database_url: str, kill: Callable[[int, int], None]
+) -> None:
     serving = serve(PROCESSES="1", DATABASE_POOL_TIMEOUT_MS="20000")
     until(lambda: serving.status("/readyz") == 200)
     answers: list[int] = []
@@ -258,7 +261,7 @@ def test_a_request_in_flight_is_answered_before_the_shop_ends(serve: Callable[..
         connection.execute("lock table products")  # as slow as a request can be: it waits for us
         visitor.start()
         time.sleep(0.5)
-        os.kill(serving.process.pid, signal.SIGTERM)
+        kill(serving.process.pid, signal.SIGTERM)
         time.sleep(1)
         assert serving.process.running
         assert serving.status("/healthz", timeout=2) == 0, "nobody new is let in"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
 
 from blueprint.metrics import CUSTOM_METRICS
+from jobs.events import happened
+from shop import observe
+from shop.app import create
+from shop.relay import Relay, connect
+from shop.settings import Settings, load
 
 AGENT = Path(__file__).parents[2] / "shop" / "host" / "amazon-cloudwatch-agent.json"
 
@@ -20,19 +28,44 @@ def test_there_is_no_third_sender() -> None:
     assert {metric.namespace for metric in CUSTOM_METRICS} == {"Shop", "ShopHost"}
 
 
-def test_the_server_sends_exactly_the_metrics_on_the_list(start_shop: Callable[..., Any]) -> None:
-    shop = start_shop(DATABASE_ACTIVE="host", DATABASE_HOST_ENDPOINT="10.20.0.7")
-    shop.get("/")
-    (line,) = shop.metric_lines(1)
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    sent = {(metric["Name"], metric["Unit"]) for metric in directive["Metrics"]}
+async def every_minute_of_a_shop(settings: Settings) -> None:
+    """A request, a look at what is used, a job that fails and an outbox: all that the shop ever measures."""
+    shop = create(settings)
+    async with shop.router.lifespan_context(shop):
+        transport = httpx.ASGITransport(shop)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.example.com") as visitor:
+            assert (await visitor.get("/healthz")).status_code == 200
+            assert (await visitor.get("/api/v1/products")).status_code == 200
+        await shop.state.shop.work.do(happened("image.uploaded", product_id=1, image_id=uuid4()), None)
+        await asyncio.sleep(0.6)
+
+
+@pytest.mark.slow
+def test_the_shop_sends_exactly_the_metrics_on_the_list(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "MINUTE", 0.3)
+    variables = {"DATABASE_URL": database_url, "FILES_FOLDER": str(tmp_path), "SHOP_NAME": "trial"}
+    asyncio.run(every_minute_of_a_shop(load(variables)))
+    outside = {"EVENTS_TOPIC": "arn:aws:sns:us-east-1:1:events", "FILES_BUCKET": "files"}
+    relay = Relay(load({**variables, **outside}))
+    with connect(load(variables)) as connection:
+        relay.report(connection)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    measured = [line for line in lines if "_aws" in line]
+    sent = set()
+    for line in measured:
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        names = {(metric["Name"], metric["Unit"]) for metric in directive["Metrics"]}
+        assert directive["Namespace"] == "Shop"
+        assert directive["Dimensions"] == [["Environment"]]
+        assert line["Environment"] == "trial"
+        assert all(isinstance(line[name], int | float) for name, _ in names), "CloudWatch drops what has no value"
+        assert isinstance(line["_aws"]["Timestamp"], int)
+        sent |= names
     assert sent
     assert sent == listed("Shop")
-    assert directive["Namespace"] == "Shop"
-    assert directive["Dimensions"] == [["Environment"]]
-    assert line["Environment"] == "trial"
-    assert all(isinstance(line[name], int | float) for name, _ in sent)
-    assert isinstance(line["_aws"]["Timestamp"], int)
+    assert [line["path"] for line in measured if "path" in line] == ["/api/v1/products"], "health checks are left out"
 
 
 def test_the_agent_sends_exactly_the_metrics_on_the_list() -> None:

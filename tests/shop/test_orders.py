@@ -144,7 +144,8 @@ def test_a_thousand_buyers_of_a_hundred_pieces_buy_a_hundred(database_url: str, 
                 "id, cart, now() + interval '1 day' from users where password_hash = '-' and name like 'Buyer%%'"
             )
             await shop.sql(
-                "insert into cart_lines (cart, product_id, quantity) select cart, %s, 1 from users where name like 'Buyer%%'",
+                "insert into cart_lines (cart, product_id, quantity) "
+                "select cart, %s, 1 from users where name like 'Buyer%%'",
                 (product.id,),
             )
             gate = asyncio.Semaphore(100)

@@ -14,7 +14,7 @@ import boto3
 import psycopg
 import pytest
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
 from PIL import Image
@@ -170,13 +170,13 @@ def test_a_job_that_takes_too_long_is_given_up(
 
 
 @pytest.mark.usefixtures("cloud")
-def test_each_device_is_told(database_url: str, customer: UUID, tmp_path: Path) -> None:
+def test_each_device_is_told_even_if_one_is_gone(database_url: str, customer: UUID, tmp_path: Path) -> None:
     sns = boto3.client("sns")
     application = sns.create_platform_application(Name="shop", Platform="GCM", Attributes={})["PlatformApplicationArn"]
     devices = [
         sns.create_platform_endpoint(PlatformApplicationArn=application, Token=token)["EndpointArn"] for token in "ab"
     ]
-    _, document = order(customer, *devices)
+    _, document = order(customer, devices[0].replace("endpoint/", "endpoint/gone-"), *devices)
     shipped = happened("order.shipped", order_id=document["order"]["id"])
     inline(database_url, tmp_path, lambda jobs: jobs.do(shipped, document), MAIL_FROM="shop@example.com")
     known = sns_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].platform_endpoints

@@ -1,0 +1,260 @@
+"""The jobs' surroundings under moto: a queue with redrive, its dead letters, bucket, table, mail and push.
+
+Time stands still until something waits for it, so a redelivery that takes minutes costs nothing. What a handler asks of
+AWS can be counted, killed or made to fail at each call that leaves the process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
+
+from jobs import aws
+from jobs.events import Event, encode
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+REGION = "us-east-1"
+TIMEOUT_SECONDS, VISIBILITY_SECONDS, ATTEMPTS, BATCH = 30, 180, 5, 5
+SENDER, RULES = "shop@example.com", "rules"
+
+Call = Callable[[BaseClient, str, dict[str, Any]], Any]
+
+
+class Killed(BaseException):
+    """The process is gone: nothing in it runs any further."""
+
+
+@dataclass
+class Calls:
+    """Every call that leaves the process, with a point before it and one after its effect; dies at point `kill`."""
+
+    kill: int | None = None
+    points: list[str] = field(default_factory=list)
+
+    def pass_point(self, name: str) -> None:
+        self.points.append(name)
+        if len(self.points) - 1 == self.kill:
+            raise Killed(name)
+
+    def __call__(self, original: Call) -> Call:
+        def call(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+            name = f"{client.meta.service_model.service_name}.{operation}"
+            self.pass_point(f"before {name}")
+            answer = original(client, operation, arguments)
+            self.pass_point(f"after {name}")
+            return answer
+
+        return call
+
+
+@contextmanager
+def between(wrap: Callable[[Call], Call]) -> Iterator[None]:
+    """Stand between every boto3 client and AWS."""
+    with patch.object(BaseClient, "_make_api_call", wrap(BaseClient._make_api_call)):
+        yield
+
+
+@dataclass
+class Clock:
+    """The only time there is."""
+
+    now: float = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def milliseconds(self) -> float:
+        return self.now * 1000
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler."""
+
+    clock: Clock
+    deadline: float
+    function_name: str = "job"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:job"
+    aws_request_id: str = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.deadline - self.clock.now) * 1000))
+
+
+@dataclass
+class World:
+    """One job and all that it touches."""
+
+    job: str
+    clock: Clock
+    queue: str
+    dead_letters_queue: str
+    bucket: str
+    table: str
+    handler: Callable[[dict[str, Any], Any], Any]
+    module: ModuleType
+    invocations: int = 0
+    mails: list[dict[str, Any]] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, region_name=REGION)
+
+    def send(self, what: Event | str) -> None:
+        """A message in the job's queue."""
+        body = encode(what) if isinstance(what, Event) else what
+        self.client("sqs").send_message(QueueUrl=self.queue, MessageBody=body)
+
+    def put(self, key: str, data: bytes | dict[str, Any]) -> None:
+        """A file in the bucket, such as an event's document."""
+        content = data if isinstance(data, bytes) else json.dumps(data).encode()
+        self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def receive(self) -> list[dict[str, Any]]:
+        """The next batch, as Lambda hands it over."""
+        answer = self.client("sqs").receive_message(
+            QueueUrl=self.queue, MaxNumberOfMessages=BATCH, AttributeNames=["All"], MessageAttributeNames=["All"]
+        )
+        return [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{self.job}",
+                "awsRegion": REGION,
+            }
+            for message in answer.get("Messages", [])
+        ]
+
+    def invoke(self, batch: list[dict[str, Any]]) -> set[str]:
+        """Which messages of the batch have failed; a handler that dies leaves all of them where they were."""
+        self.invocations += 1
+        answer = self.handler({"Records": batch}, Context(self.clock, self.clock.now + TIMEOUT_SECONDS))
+        return {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+
+    def work(self, calls: Calls | None = None) -> None:
+        """Deliver until the queue is empty, as Lambda's poller does, waiting for whatever is hidden."""
+        for _ in range(1000):
+            batch = self.receive()
+            if batch:
+                try:
+                    with between(self._noting), between(calls or Calls()):
+                        failed = self.invoke(batch)
+                except Killed:
+                    self.clock.now += TIMEOUT_SECONDS
+                    continue
+                for message in batch:
+                    if message["messageId"] not in failed:
+                        self.client("sqs").delete_message(QueueUrl=self.queue, ReceiptHandle=message["receiptHandle"])
+            elif self.waiting():
+                self.clock.now += 5
+            else:
+                return
+        raise AssertionError("the queue never gets empty")
+
+    def waiting(self) -> int:
+        """How many messages are in the queue, hidden ones too."""
+        names = ["", "NotVisible", "Delayed"]
+        counts = self.client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
+        return sum(int(counts[f"ApproximateNumberOfMessages{name}"]) for name in names)
+
+    def dead_letters(self) -> list[tuple[str, str | None]]:
+        """Body and reason of each message that was set aside; None when SQS itself did it."""
+        found: list[tuple[str, str | None]] = []
+        while True:
+            answer = self.client("sqs").receive_message(
+                QueueUrl=self.dead_letters_queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            )
+            if not answer.get("Messages"):
+                return found
+            for message in answer["Messages"]:
+                reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue")
+                found.append((message["Body"], reason))
+
+    def row(self, key: str) -> dict[str, str] | None:
+        """A row of the state table, without the types."""
+        item = self.client("dynamodb").get_item(TableName=self.table, Key={"id": {"S": key}}).get("Item")
+        return item and {name: next(iter(value.values())) for name, value in item.items()}
+
+    def _noting(self, original: Call) -> Call:
+        def call(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+            answer = original(client, operation, arguments)
+            if operation == "SendEmail":
+                self.mails.append(arguments)
+            return answer
+
+        return call
+
+
+def load(job: str) -> ModuleType:
+    """The handler of a job as Lambda would import it; each folder has one of the same name."""
+    path = LAMBDAS / job / "handler.py"
+    spec = importlib.util.spec_from_file_location(f"{job}_handler", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def world(job: str, **variables: str) -> Iterator[World]:
+    """A fresh one; `variables` are added to what the stacks set for every job."""
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patched:
+        names = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+        for name, value in names.items():
+            patched.setenv(name, value)
+        with mock_aws():
+            aws.client.cache_clear()
+            sqs, unique = boto3.client("sqs"), uuid4().hex
+            dead_letters = sqs.create_queue(QueueName=f"{unique}-dead")["QueueUrl"]
+            arn = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": ATTEMPTS})
+            attributes = {"VisibilityTimeout": str(VISIBILITY_SECONDS), "RedrivePolicy": redrive}
+            queue = sqs.create_queue(QueueName=unique, Attributes=attributes)["QueueUrl"]
+            boto3.client("s3").create_bucket(Bucket=unique)
+            boto3.client("dynamodb").create_table(
+                TableName=unique,
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
+            names = {
+                "SHOP_NAME": "trial",
+                "STATE_TABLE": unique,
+                "FILES_BUCKET": unique,
+                "QUEUE_URL": queue,
+                "DEAD_LETTERS_URL": dead_letters,
+                "POWERTOOLS_SERVICE_NAME": job,
+                "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
+                **variables,
+            }
+            for name, value in names.items():
+                patched.setenv(name, value)
+            patched.setattr("jobs.ledger.now", clock.time)
+            patched.setattr("moto.sqs.models.unix_time", clock.time)
+            patched.setattr("moto.sqs.models.unix_time_millis", clock.milliseconds)
+            module = load(job)
+            yield World(job, clock, queue, dead_letters, unique, unique, module.handler, module)
+            aws.client.cache_clear()

@@ -1,0 +1,109 @@
+"""`blueprint shop` as a person runs it: it opens, it says where, and it closes without leaving anything behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.lab.servers import LOOPBACK, free_port, listens
+from workbench.synth import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+class Opened:
+    """The command, running, once it has said where it opened."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        command = [sys.executable, "-m", "workbench.cli", "shop", "--port", str(port), "--folder", str(folder)]
+        self.port = port
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        self.said = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if "Ctrl-C" in line:
+                break
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, how)  # as a terminal does: all of its processes
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def running() -> Iterator[list[Opened]]:
+    started: list[Opened] = []
+    yield started
+    for opened in started:
+        opened.stop()
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Whatever still runs with this folder on its command line or as its place."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_text().replace("\0", " ")
+            if str(folder) in line or str(folder) in os.readlink(process / "cwd"):
+                found.append(line)
+        except OSError:
+            continue
+    return found
+
+
+def test_it_opens_keeps_its_data_and_leaves_nothing_running(tmp_path: Path, running: list[Opened]) -> None:
+    folder, port = tmp_path / "shop", free_port()
+    running.append(first := Opened(folder, port))
+    assert f"http://{LOOPBACK}:{port}\n" in first.said, first.said
+    account = re.search(r"staff@example\.com, password: \S+", first.said)
+    assert account is not None
+    assert (folder / "staff.txt").stat().st_mode & 0o077 == 0
+    assert "Everyday Oak Mug" in first.get("/")
+    assert first.get("/api/v1/search?q=mug").count('"name"') > 3
+    assert first.stop() == 0
+    assert not listens(port)
+    assert processes_in(folder) == []
+
+    began = time.monotonic()
+    running.append(second := Opened(folder, port))
+    assert time.monotonic() - began < 20
+    assert account[0] in second.said, "the same account"
+    assert first.said == second.said
+    assert second.stop(signal.SIGTERM) == 0
+    assert processes_in(folder) == []
+
+
+def test_a_port_that_is_taken_is_answered_with_what_to_type_instead(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        opened = Opened(tmp_path / "shop", port)
+    assert opened.process.wait(20) == 2
+    assert opened.said == f"Port {port} is taken. Choose another: blueprint shop --port {port + 1}\n"
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_second_shop_in_the_same_folder_is_told_who_is_there(tmp_path: Path, running: list[Opened]) -> None:
+    running.append(Opened(tmp_path / "shop", free_port()))
+    second = Opened(tmp_path / "shop", free_port())
+    assert second.process.wait(20) == 2
+    assert re.search(r"PostgreSQL already runs in .* \(process \d+\): .* --folder", second.said)
+    assert running[0].get("/healthz"), "and the first one goes on"
