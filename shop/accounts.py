@@ -16,7 +16,7 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from shop.contracts import Credentials, Device, NewDevice, NewUser, Person, check, missing, uuid
+from shop.contracts import Credentials, Device, NewDevice, NewUser, Person, check, known_id, missing
 from shop.creating import Made, create
 from shop.ports import Shop
 from shop.problems import Problem
@@ -155,7 +155,7 @@ async def devices(shop: Shop, user: User, after: str | None = None) -> list[Devi
 async def remove_device(shop: Shop, user: User, device_id: str | UUID) -> None:
     async with shop.database.write() as connection:
         removed = await connection.execute(
-            "delete from devices where id = %s and user_id = %s", (uuid(device_id, "device"), user.id)
+            "delete from devices where id = %s and user_id = %s", (known_id(device_id, "device"), user.id)
         )
         if removed.rowcount == 0:
             raise missing("device")
@@ -191,7 +191,7 @@ async def _limit(shop: Shop, action: str, whom: str) -> None:
 async def _in_thread(work: Callable[[], Result]) -> Result:
     global waiting
     if waiting >= MOST_WAITING:
-        raise Problem(503, "busy", "Too many people are signing in. Please try again.", headers={"Retry-After": "2"})
+        raise Problem(429, "busy", "Too many people are signing in. Please try again.", headers={"Retry-After": "2"})
     waiting += 1
     try:
         return await asyncio.get_running_loop().run_in_executor(THREADS, work)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from shop.contracts import Cart, CartLine, PutLine, check, missing
-from shop.contracts import product_id as known
+from shop.contracts import Cart, CartLine, PutLine, check, known_product, missing
 from shop.ports import Shop
 from shop.problems import Problem
 
@@ -25,7 +24,7 @@ async def contents(shop: Shop, cart: UUID) -> Cart:
 
 async def put(shop: Shop, cart: UUID, product_id: int | str, quantity: int) -> None:
     """So many of it, however many there were before."""
-    number, asked = known(product_id), check(PutLine, {"quantity": quantity})
+    number, asked = known_product(product_id), check(PutLine, {"quantity": quantity})
     async with shop.database.write() as connection:
         done = await connection.execute(
             "insert into cart_lines (cart, product_id, quantity) select %(cart)s, id, %(quantity)s from products "
@@ -44,5 +43,5 @@ async def remove(shop: Shop, cart: UUID, product_id: int | str) -> None:
     """Gone, whether or not it was there."""
     async with shop.database.write() as connection:
         await connection.execute(
-            "delete from cart_lines where cart = %s and product_id = %s", (cart, known(product_id))
+            "delete from cart_lines where cart = %s and product_id = %s", (cart, known_product(product_id))
         )

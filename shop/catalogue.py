@@ -23,9 +23,9 @@ from shop.contracts import (
     ProductChange,
     Question,
     check,
+    known_product,
     missing,
 )
-from shop.contracts import product_id as known
 from shop.creating import Made, create, follow, record
 from shop.ports import Shop
 from shop.problems import Problem
@@ -80,7 +80,7 @@ async def categories(shop: Shop, after: str | None = None) -> list[Category]:
 
 async def product(shop: Shop, product_id: int | str, after: str | None = None) -> Product:
     """One product; problem 404 if it is not there."""
-    number = known(product_id)
+    number = known_product(product_id)
 
     async def load(fresh: bool) -> bytes:
         rows = await _rows(shop, ONE, {"id": number}, fresh, after)
@@ -110,7 +110,7 @@ async def add_product(shop: Shop, staff: User, *, key: str, trace: str = "", **g
 async def change_product(shop: Shop, product_id: int | str, *, trace: str = "", **given: Any) -> Product:
     """What is given becomes so, the rest stays; the primary decides whether the stock allows it."""
     fields = dict.fromkeys(ProductChange.__struct_fields__) | msgspec.to_builtins(check(ProductChange, given))
-    values = fields | {"id": known(product_id)}
+    values = fields | {"id": known_product(product_id)}
     async with shop.database.write() as connection:
         changed = await connection.execute(
             "update products p set name = coalesce(%(name)s, name), category = coalesce(%(category)s, category), "
@@ -141,7 +141,9 @@ async def attach_image(
         kind = thumbnails.kind(data)
     except Refused as refused:
         raise Problem(400, "bad-image", f"This picture cannot be taken: {refused}.") from None
-    number = (await product(shop, product_id)).id
+    number = known_product(product_id)
+    if not await shop.database.read_primary("select 1 from products where id = %s", (number,)):
+        raise missing("product")
     image = Image(uuid5(NAMESPACE_URL, f"{number}/{hashlib.sha256(data).hexdigest()}"))
     # Before the row that names it: nobody is ever sent to a picture that is not there.
     await shop.files.put(f"images/{image.id}", data, kind)

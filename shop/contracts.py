@@ -196,16 +196,16 @@ def missing(kind: str) -> Problem:
     return Problem(404, f"no-such-{kind}", f"There is no such {kind}.")
 
 
-def product_id(given: str | int) -> int:
-    """As we write it, and as the database can hold it; no other can be there."""
-    text = str(given)
-    if len(text) > 19 or not (text.isascii() and text.isdigit()) or text[0] == "0" or int(text) > LARGEST_ID:
+def known_product(given: str | int) -> int:
+    """The id as we write it and as the database can hold it; no other can be there."""
+    digits = str(given)
+    if len(digits) > 19 or not (digits.isascii() and digits.isdigit()) or digits[0] == "0" or int(digits) > LARGEST_ID:
         raise missing("product")
-    return int(text)
+    return int(digits)
 
 
-def uuid(given: str | UUID, kind: str) -> UUID:
-    """As we write it; no other can be there."""
+def known_id(given: str | UUID, kind: str) -> UUID:
+    """The id as we write it; no other can be there."""
     try:
         found = UUID(str(given))
     except ValueError:

@@ -12,7 +12,7 @@ from jobs.events import happened
 from shop import cursors
 from shop.accounts import User
 from shop.catalogue import cache_key
-from shop.contracts import Continued, NewOrder, Order, Page, check, missing, uuid
+from shop.contracts import Continued, NewOrder, Order, Page, check, known_id, missing
 from shop.creating import Made, create
 from shop.ports import Shop
 from shop.problems import Problem
@@ -60,7 +60,7 @@ async def history(
 
 async def order(shop: Shop, user: User, order_id: str | UUID, after: str | None = None) -> Order:
     """His own only: another's is as good as none."""
-    values = (uuid(order_id, "order"), user.id)
+    values = (known_id(order_id, "order"), user.id)
     rows = await shop.database.read(ORDERS + "where o.id = %s and o.user_id = %s", values, after)
     if not rows:
         raise missing("order")
@@ -69,7 +69,7 @@ async def order(shop: Shop, user: User, order_id: str | UUID, after: str | None 
 
 async def ship(shop: Shop, staff: User, order_id: str | UUID, *, key: str, trace: str = "") -> Order:
     """Anybody's order, once."""
-    wanted = uuid(order_id, "order")
+    wanted = known_id(order_id, "order")
 
     async def make(connection: Connection) -> Made[Order]:
         found = await connection.execute("select user_id, status from orders where id = %s for update", (wanted,))
@@ -87,13 +87,12 @@ async def ship(shop: Shop, staff: User, order_id: str | UUID, *, key: str, trace
 
 
 async def invoice(shop: Shop, user: User, order_id: str | UUID, after: str | None = None) -> bytes:
-    """The PDF of an order of his; at most stages it is there with the order, else a little later."""
+    """The PDF of an order of his. Where workers write it, it comes a little later than the order."""
     found = await order(shop, user, order_id, after)
     pdf = await shop.files.get(f"invoices/{found.id}.pdf")
     if pdf is None:
-        raise Problem(
-            404, "no-invoice-yet", "The invoice is being written. Please try again.", headers={"Retry-After": "5"}
-        )
+        later = {"Retry-After": "5"}
+        raise Problem(404, "no-invoice-yet", "The invoice is being written. Please try again.", headers=later)
     return pdf
 
 

@@ -1,4 +1,4 @@
-"""Set up everything that this repository needs, in `.venv` and `node_modules`; a second run finds nothing to do.
+"""Set up everything that this repository needs, in `.venv`, `node_modules` and `.wheels`; a second run does nothing.
 
 It runs before anything is installed: standard library only, in a syntax that an old Python can still read, so that
 it can say what is wrong. Exit codes: 0 ready, 2 this Python will not do, 3 a step failed.
@@ -111,12 +111,26 @@ def install_cdk() -> None:
     wrapper.chmod(0o755)
 
 
+def fetch_wheels() -> None:
+    """What functions and hosts run with, for their Python and processor; synthesis unpacks it without a network."""
+    run(
+        [str(PYTHON), "tools/wheels.py"],
+        "pip's own message is above. When it could not connect: is a proxy needed (HTTPS_PROXY), or a mirror\n"
+        "(PIP_INDEX_URL, PIP_CERT)? When nothing matches: the mirror has to offer wheels for Linux on arm64 as well.",
+    )
+
+
+# The packages of everything that is deployed.
+FOLDERS = ("shop", "lambdas/*")
+LOCKS = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in sorted(ROOT.glob(folder + "/requirements.txt"))]
+
 # What a step does, what it depends on, and what must be there for it to count as done.
 STEPS = (
     ("virtual environment", (), PYTHON, create_environment),
     ("Python packages", ("requirements.lock",), VENV / "bin" / "node", install_packages),
     ("this project", ("pyproject.toml",), VENV / "bin" / "blueprint", install_project),
     ("CDK command line", ("package.json", "package-lock.json"), ROOT / "node_modules" / "aws-cdk", install_cdk),
+    ("wheels to deploy", ("tools/wheels.py", *LOCKS), ROOT / ".wheels", fetch_wheels),
 )
 
 

@@ -46,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     synth = commands.add_parser(
         "synth",
         help="write the templates of all stages",
-        description="Write the templates of an environment at every stage, each stage to an assembly of its own.",
+        description="Write the templates of an environment at every stage, each stage to an assembly of its own. They "
+        "are for reading: what functions and hosts run is only named there; `cdk synth` and `cdk deploy` pack it.",
     )
     synth.add_argument("environment", nargs="?", default="sandbox", help="a file in environments/ (default: sandbox)")
     synth.add_argument("--stage", nargs="+", metavar="STAGE", help="only these stages, by number or name")
@@ -180,7 +181,7 @@ def _synth(options: argparse.Namespace) -> int:
         try:
             environment = load(options.environment, stage=str(stage.number), name=options.name)
             outdir = options.out / (options.name or Path(options.environment).stem) / f"stage-{stage.number}"
-            where[stage.number] = synth.synth(environment, outdir, strict=options.strict)
+            where[stage.number] = synth.synth(environment, outdir, strict=options.strict, bundle=False)
         except (BadEnvironment, synth.NotAnAssembly) as problem:
             return _complain(problem)
         except synth.Invalid as problem:

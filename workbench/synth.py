@@ -45,7 +45,10 @@ def prepare(*, strict: bool = False) -> None:
 
 
 def synth(environment: Environment, outdir: Path, *, strict: bool = False, bundle: bool = True) -> Path:
-    """Write the assembly of `environment` to `outdir`, byte for byte as the CDK command line would."""
+    """Write the assembly of `environment` to `outdir`, byte for byte as the CDK command line would.
+
+    Without `bundle`, what functions and hosts run is named but not packed: enough to read, not to deploy.
+    """
     prepare(strict=strict)
     import aws_cdk as cdk
 
@@ -63,7 +66,19 @@ def synth(environment: Environment, outdir: Path, *, strict: bool = False, bundl
         if "ValidationFailed" not in str(problem):
             raise
         raise Invalid(str(problem)) from problem
+    if not bundle:
+        _name_as_if_bundled(outdir)
     return outdir
+
+
+def _name_as_if_bundled(assembly: Path) -> None:
+    """CDK names the source instead of a bundle; deployed, that would be code without its packages under a good hash."""
+    for path in assembly.glob("*.assets.json"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        for digest, asset in manifest["files"].items():
+            if Path(asset["source"]["path"]).is_absolute():
+                asset["source"]["path"] = f"asset.{digest}"
+        path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _make_room(outdir: Path) -> None:

@@ -6,21 +6,19 @@ tell which addresses want no more mail.
 
 from __future__ import annotations
 
-import json
 import os
 import random
-from itertools import count as numbers
 from time import sleep
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs import confirmation
+from jobs import confirmation, notices
 from jobs.aws import CONNECT_SECONDS, READ_SECONDS, client, never_accepted
 from jobs.batch import Message, count, document, for_each_message, logger
 from jobs.confirmation import Letter
 from jobs.events import Event, Later, Refused
 from jobs.ledger import MARGIN_SECONDS, Ledger, Unknown
+from jobs.notices import TAG
 
 SEND_SECONDS = CONNECT_SECONDS + READ_SECONDS
 # The queue gives up after the fifth attempt and says no reason, so the fourth is the last that can.
@@ -41,11 +39,15 @@ ledger = Ledger("confirmation_email")
 
 
 def attend(message: Message) -> None:
-    notice = notice_in(message.body)
-    if notice is not None:
-        hear(notice)
-    else:
+    notice = notices.read(message.body)
+    if notice is None:
         confirm(message.event(), message)
+        return
+    logger.append_keys(event=notice.event, type=f"mail.{notice.kind}")
+    for address in notice.unwanted:
+        ledger.suppress(address)
+    if notice.event is not None and ledger.noticed(notice.event):
+        logger.info("settled by the provider's notice")
 
 
 def confirm(event: Event, message: Message) -> None:
@@ -77,7 +79,8 @@ def confirm(event: Event, message: Message) -> None:
 
 def send(letter: Letter, event: Event, attempt: str, message: Message) -> bool:
     """Whether the provider has it. If it takes no mail of ours at all, the message waits and nobody sends meanwhile."""
-    for number in numbers():
+    wait = 0.2
+    while True:
         try:
             hand_over(letter, event)
             return True
@@ -87,9 +90,9 @@ def send(letter: Letter, event: Event, attempt: str, message: Message) -> bool:
                 raise Later(f"no clear answer: {error!r}", message.seconds_left() + MARGIN_SECONDS) from error
             code, text = what_is_wrong(error)
             stopped = code in STOPPED or "daily" in text.lower()
-            wait = random.uniform(0.1, 0.2) * 2**number
             if code in TOO_FAST and not stopped and message.seconds_left() > wait + SEND_SECONDS:
-                sleep(wait)
+                sleep(random.uniform(0.5, 1) * wait)
+                wait *= 2
                 continue
             ledger.not_sent(event.id, attempt)
             if stopped:
@@ -103,11 +106,9 @@ def send(letter: Letter, event: Event, attempt: str, message: Message) -> bool:
                     ledger.suppress(letter.recipient)
                 raise Refused(f"{code}: {text.replace(letter.recipient, 'the recipient')}") from None
             raise Later(f"not taken: {code}") from error
-    raise AssertionError
 
 
 def hand_over(letter: Letter, event: Event) -> None:
-    """The tag comes back in each notice about this mail."""
     rules = {"ConfigurationSetName": os.environ["MAIL_RULES"]} if os.environ.get("MAIL_RULES") else {}
     subject, text = ({"Data": part, "Charset": "UTF-8"} for part in (letter.subject, letter.text))
     # One attempt: botocore would ask again after a lost answer, and so send twice.
@@ -115,7 +116,7 @@ def hand_over(letter: Letter, event: Event) -> None:
         FromEmailAddress=os.environ["MAIL_FROM"],
         Destination={"ToAddresses": [letter.mailbox]},
         Content={"Simple": {"Subject": subject, "Body": {"Text": text}}},
-        EmailTags=[{"Name": "event_id", "Value": event.id}],
+        EmailTags=[{"Name": TAG, "Value": event.id}],
         **rules,
     )
 
@@ -124,34 +125,6 @@ def what_is_wrong(error: ClientError | BotoCoreError) -> tuple[str, str]:
     if isinstance(error, ClientError):
         return error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     return type(error).__name__, ""
-
-
-def notice_in(body: str) -> Any:
-    """What the provider tells, if the message is from there."""
-    try:
-        facts = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return facts.get("detail", {}) if isinstance(facts, dict) and facts.get("source") == "aws.ses" else None
-
-
-def hear(notice: Any) -> None:
-    """Whatever is told of a mail, it was accepted. Who can never be reached, or complains, gets no more."""
-    try:
-        kind, [event] = notice["eventType"], notice["mail"].get("tags", {}).get("event_id", [None])
-        unwanted = []
-        if kind == "Bounce" and notice["bounce"]["bounceType"] == "Permanent":
-            unwanted = notice["bounce"]["bouncedRecipients"]
-        elif kind == "Complaint" and notice["complaint"].get("complaintFeedbackType") != "not-spam":
-            unwanted = notice["complaint"]["complainedRecipients"]
-        addresses = [str(recipient["emailAddress"]) for recipient in unwanted]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Refused(f"not a notice about a mail: {error!r}") from None
-    logger.append_keys(event=event, type=f"mail.{kind}")
-    for address in addresses:
-        ledger.suppress(address)
-    if isinstance(event, str) and ledger.noticed(event):
-        logger.info("settled by the provider's notice")
 
 
 handler = for_each_message(attend)

@@ -27,7 +27,7 @@ LARGEST_REASON = 256
 UNSENDABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(namespace="ShopWorkers")
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,9 @@ def for_each_message(work: Callable[[Message], None]) -> Handler:
         metrics.set_default_dimensions(Environment=os.environ["SHOP_NAME"])
         metrics.add_dimensions(Environment=os.environ["SHOP_NAME"])
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-        try:
-            return process_partial_response(batch, attend, processor, context)
-        finally:
-            metrics.flush_metrics()
+        failed = process_partial_response(batch, attend, processor, context)
+        metrics.flush_metrics()
+        return failed
 
     return traced(handler)
 

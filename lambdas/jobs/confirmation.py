@@ -31,7 +31,7 @@ class Letter:
         """The recipient with the name, as a header holds it: quoted, or encoded if it is not ASCII (RFC 2047)."""
         if self.name.isascii():
             return formataddr((self.name, self.recipient))
-        return f"{Header(self.name, 'utf-8').encode(linesep='')} <{self.recipient}>"
+        return f"{Header(self.name, 'utf-8', maxlinelen=75).encode(linesep='')} <{self.recipient}>"
 
 
 def compose(document: Mapping[str, Any]) -> Letter:

@@ -26,7 +26,7 @@ def compose(event: Event, document: Mapping[str, Any]) -> Message:
     """The message for an event; raises Refused when there is nothing to say about it."""
     if event.type not in WORDS:
         raise Refused(f"nobody is told about {event.type}")
-    if not isinstance(document.get("order"), Mapping):
+    if not isinstance(document, Mapping) or not isinstance(document.get("order"), Mapping):
         raise Refused("not the document of an order")
     subject, text = WORDS[event.type]
     return Message(subject, text.format(number=event.ids["order_id"]))

@@ -67,6 +67,7 @@ create table orders (
     placed_at timestamptz not null default now()
 );
 create index orders_by_user on orders (user_id, placed_at desc, id desc);
+create index orders_to_ship on orders (placed_at) where status = 'placed';
 
 -- Name and price as they were on that day.
 create table order_lines (
