@@ -36,6 +36,9 @@ OUTBOX_AGE = CustomMetric("Shop", "OutboxAge", "Seconds", "age of the oldest eve
 MEMORY_USED = CustomMetric("ShopHost", "mem_used_percent", "Percent", "memory in use on a host")
 DISK_USED = CustomMetric("ShopHost", "disk_used_percent", "Percent", "fullest of the host's file systems")
 
+# Sent by shop/host/wal.sh in the log of PostgreSQL, as embedded metric format too.
+ARCHIVE_FAILURES = CustomMetric("ShopArchive", "ArchiveFailures", "Count", "attempts of the archive that failed")
+
 CUSTOM_METRICS: tuple[CustomMetric, ...] = (
     REQUESTS,
     ERRORS,
@@ -49,4 +52,5 @@ CUSTOM_METRICS: tuple[CustomMetric, ...] = (
     OUTBOX_AGE,
     MEMORY_USED,
     DISK_USED,
+    ARCHIVE_FAILURES,
 )

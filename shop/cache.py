@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -18,10 +19,14 @@ from shop.settings import CacheNodes, Settings
 
 Load = Callable[[bool], Awaitable[bytes]]
 
-# What a lookup may take before the database is asked instead.
-BUDGET = 0.25
-# After a write nobody may put an old row in, for as long as a replica may lag and a slow reader may take.
+# What a lookup may take before the database is asked instead, and what one node may take of that.
+BUDGET, PATIENCE = 0.25, 0.1
+# Questions of a process at the same time, so connections to a node; the others wait, within their budget.
+AT_ONCE = 32
+# After a write nobody may put an old row in, for as long as a replica may lag; slower readers keep theirs to themselves.
 TOMBSTONE, TOMBSTONE_SECONDS = b"", 5
+SLOWEST_FILL = TOMBSTONE_SECONDS - 2 * BUDGET
+RETRY_SECONDS = 1.0
 # Entries made together must not end together.
 JITTER = 0.2
 # RedisClusterException is no RedisError.
@@ -38,9 +43,10 @@ class Cache:
 
     def __init__(self, nodes: CacheNodes | None, region: str) -> None:
         self._client = _client(nodes, region) if nodes is not None else None
-        self._breaker = Breaker()
+        self._breaker, self._places = Breaker(), asyncio.Semaphore(AT_ONCE)
         self._flights: dict[str, asyncio.Task[bytes]] = {}
-        self._fills: set[asyncio.Task[Any]] = set()
+        self._beside: set[asyncio.Task[Any]] = set()
+        self._owed: set[str] = set()
         self._hits = self._misses = self._failures = 0
 
     @classmethod
@@ -49,8 +55,9 @@ class Cache:
         return cls(settings.cache, settings.region)
 
     async def close(self) -> None:
-        for task in (*self._flights.values(), *self._fills):
+        for task in (tasks := [*self._flights.values(), *self._beside]):
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
 
@@ -73,10 +80,19 @@ class Cache:
         return await asyncio.shield(flight)  # the others still wait when the first one leaves
 
     async def forget(self, *keys: str) -> None:
-        """After a write: from now on the database answers, and what is read before the write's end is not kept."""
+        """After a write: from now on the primary answers, and what was read before the write's end is not kept.
+
+        A cache that does not answer is told later, for as long as this process lives; entries end by themselves, too.
+        """
+        if self._client is None:
+            return
         for key in keys:
             self._flights.pop(key, None)
-        await asyncio.gather(*(self._ask("SET", key, TOMBSTONE, "EX", TOMBSTONE_SECONDS) for key in keys))
+        before = bool(self._owed)
+        self._owed.update(keys)
+        await asyncio.gather(*map(self._bury, keys))
+        if self._owed and not before:
+            self._do_beside(self._bury_the_rest())
 
     async def counter(self, key: str, seconds: int) -> int | None:
         """One more of `key`, counted by all hosts together; None when nobody can count."""
@@ -88,24 +104,43 @@ class Cache:
             "CacheHits": self._hits,
             "CacheMisses": self._misses,
             "CacheFailures": self._failures,
+            "CacheOwed": len(self._owed),
             "CacheBreakerOpen": int(self._breaker.is_open),
         }
 
     async def _look_up(self, key: str, load: Load, ttl: float) -> bytes:
+        began = time.monotonic()
         answered, kept = await self._ask("GET", key)
-        if kept == TOMBSTONE:
+        if kept == TOMBSTONE or key in self._owed:
             return await load(True)
         if kept is not None:
             self._hits += 1
             return bytes(kept)
         self._misses += 1
         value = await load(False)
-        if answered:  # nobody waits for this; NX, so that a tombstone set meanwhile stays
+        if answered and time.monotonic() - began < SLOWEST_FILL:
+            # Nobody waits for this; NX, so that a tombstone set meanwhile stays.
             milliseconds = int(1000 * ttl * random.uniform(1 - JITTER, 1 + JITTER))
-            fill = asyncio.create_task(self._ask("SET", key, value, "PX", max(1, milliseconds), "NX"))
-            self._fills.add(fill)
-            fill.add_done_callback(self._fills.discard)
+            self._do_beside(self._ask("SET", key, value, "PX", max(1, milliseconds), "NX"))
         return value
+
+    async def _bury(self, key: str, *, anyway: bool = False) -> bool:
+        answered, _ = await self._ask("SET", key, TOMBSTONE, "EX", TOMBSTONE_SECONDS, anyway=anyway)
+        if answered:
+            self._owed.discard(key)
+        return answered
+
+    async def _bury_the_rest(self) -> None:
+        while self._owed:
+            await asyncio.sleep(RETRY_SECONDS)
+            for key in tuple(self._owed):
+                if not await self._bury(key, anyway=True):
+                    break
+
+    def _do_beside(self, doing: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(doing)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def _landed(self, key: str, flight: asyncio.Task[bytes]) -> None:
         if self._flights.get(key) is flight:
@@ -113,12 +148,12 @@ class Cache:
         if not flight.cancelled():
             flight.exception()  # those who waited have it; without them nobody asks
 
-    async def _ask(self, *command: Any) -> tuple[bool, Any]:
-        """Whether the cache answered within its budget, and what."""
-        if self._client is None or not self._breaker.lets_through():
+    async def _ask(self, *command: Any, anyway: bool = False) -> tuple[bool, Any]:
+        """Whether the cache answered within its budget, and what; `anyway`: even if it is known to be down."""
+        if self._client is None or not (anyway or self._breaker.lets_through()):
             return False, None
         try:
-            async with asyncio.timeout(BUDGET):
+            async with asyncio.timeout(BUDGET), self._places:
                 answer = await self._client.execute_command(*command)
         except NO_ANSWER:
             self._failures += 1
@@ -137,8 +172,9 @@ def _client(nodes: CacheNodes, region: str) -> Any:
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes.nodes],
         ssl=nodes.tls,
-        socket_timeout=BUDGET,
-        socket_connect_timeout=BUDGET,
+        max_connections=2 * AT_ONCE,  # never reached: one that breaks is replaced before it is gone
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 1),  # once, for a key that has moved
         require_full_coverage=False,
         **login,

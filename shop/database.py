@@ -7,14 +7,15 @@ Lists, searches and product pages may come from a replica or a cache, a little l
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -28,11 +29,31 @@ Connection = AsyncConnection[DictRow]
 
 # PostgreSQL itself gives up before the visitor does; a lock is waited for shorter than a statement may run.
 OPTIONS = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=15s"
+# A server that vanished without a word is noticed within seconds, not when the kernel has lost all hope.
+NETWORK = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
+# After a while of trying the pool begins anew with short pauses, so that it is back soon after a failover.
+RECONNECT_SECONDS = 3.0
 # A replica has to be quick: the primary can answer too.
 REPLICA_SECONDS = 0.5
-# After a promotion there is nothing left to replay, and the server is the primary.
-REPLAYED = "select coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())::text as position"
-NO_ANSWER = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
+# A replica that was promoted replays nothing any more; its own log goes on from there.
+REPLAYED = (
+    "select (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text position"
+)
+# The last one: a primary that is being handed over takes no writes for a moment.
+NO_ANSWER = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    PoolClosed,
+    TooManyRequests,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 
 
 class Database:
@@ -90,15 +111,10 @@ class Database:
         return await self.read_primary(sql, parameters)
 
     async def read_primary(self, sql: str, parameters: Parameters = None) -> list[DictRow]:
-        """From the primary. A connection that a failover has broken is replaced once: a read may run twice."""
+        """From the primary, in what it has committed by now."""
         with trouble():
-            try:
-                return await self._read_primary(sql, parameters)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
-                    raise
-                await self._primary.check()
-                return await self._read_primary(sql, parameters)
+            async with self._primary.connection() as connection:
+                return await fetch(connection, sql, parameters)
 
     async def position(self) -> str | None:
         """How far the primary's log goes: whoever has just written carries it. None where there is no replica."""
@@ -112,17 +128,16 @@ class Database:
         statistics = self._primary.get_stats()
         size, free = statistics.get("pool_size", 0), statistics.get("pool_available", 0)
         return {
+            "PoolMin": self._primary.min_size,
+            "PoolMax": self._primary.max_size,
             "PoolSize": size,
             "PoolUsed": size - free,
             "PoolWaiting": statistics.get("requests_waiting", 0),
+            "PoolTimeouts": statistics.get("requests_errors", 0),
             "ReplicaReads": self._from_replica,
             "ReplicaBehind": self._behind,
             "ReplicaFallbacks": self._fallbacks,
         }
-
-    async def _read_primary(self, sql: str, parameters: Parameters) -> list[DictRow]:
-        async with self._primary.connection() as connection:
-            return await fetch(connection, sql, parameters)
 
     def _choose(self) -> Replica | None:
         """One after the other, leaving out those that do not answer."""
@@ -134,25 +149,28 @@ class Database:
 
 
 class Replica:
-    """A copy, and how far it is known to have come."""
+    """A copy, and how far it is known to have come.
+
+    That is known of a connection and not of a name, under which another server may answer later.
+    """
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self.pool, self.breaker = pool, Breaker(failures=1)
-        self._replayed = 0
+        self._replayed = WeakKeyDictionary[Connection, int]()
 
     async def read(self, sql: str, parameters: Parameters, wanted: int) -> list[DictRow] | None:
         """None when it has not come far enough."""
         try:
             async with self.pool.connection(timeout=REPLICA_SECONDS) as connection:
-                if wanted > self._replayed:
+                if wanted > self._replayed.get(connection, 0):
                     (row,) = await fetch(connection, REPLAYED, None)
-                    self._replayed = max(self._replayed, parse(row["position"]))
-                rows = await fetch(connection, sql, parameters) if wanted <= self._replayed else None
+                    self._replayed[connection] = parse(row["position"])
+                there = wanted <= self._replayed.get(connection, 0)
+                rows = await fetch(connection, sql, parameters) if there else None
         except psycopg.errors.QueryCanceled:
             raise
         except NO_ANSWER:
             self.breaker.bad()
-            self._replayed = 0  # whoever answers next under this name may be another one
             raise
         self.breaker.good()
         return rows
@@ -195,13 +213,16 @@ def login(server: Server) -> dict[str, Any]:
         "dbname": server.name,
         "password": password or None,
         "sslmode": server.sslmode,
-        "connect_timeout": 2,
+        **NETWORK,
     }
 
 
-def conninfo(server: Server) -> str:
-    """The same as one text, for programs that are not the shop's server."""
-    return make_conninfo(**login(server))
+async def still_there(connection: Connection) -> None:
+    """An idle server says nothing unless it says goodbye; so nobody has to be asked before each use."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def _pool(server: Server, settings: Settings) -> AsyncConnectionPool[Connection]:
@@ -218,10 +239,11 @@ def _pool(server: Server, settings: Settings) -> AsyncConnectionPool[Connection]
         "",
         connection_class=AsyncConnection[DictRow],
         kwargs=connect,
+        check=still_there,
         min_size=settings.pool_min,
         max_size=settings.pool_max,
         timeout=settings.pool_timeout,
         max_waiting=20 * settings.pool_max,
-        reconnect_timeout=30,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
     )

@@ -31,6 +31,8 @@ def migrate(conninfo: str, role: str | None = None, *, folder: Path = FOLDER) ->
     applied = []
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=5, application_name="shop-migrate") as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK,))  # until the connection ends
+        # Whoever waits for a table lets nobody else pass; rather try again later than stop the shop.
+        connection.execute("set lock_timeout = '10s'")
         if role is not None:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         connection.execute(TABLE)

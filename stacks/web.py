@@ -9,8 +9,10 @@ from aws_cdk import aws_wafv2 as waf
 from constructs import IConstruct
 
 from blueprint.environment import Environment
+from blueprint.metrics import JOB_FAILURES
 from blueprint.parts import VISITOR_LIMIT, Protection, SingleServer
 from blueprint.parts import Fleet as FleetSpec
+from building_blocks.alerts import alarm, custom_metric
 from building_blocks.firewall import Firewall
 from building_blocks.fleet import Fleet
 from building_blocks.host_role import HostRole
@@ -59,6 +61,15 @@ class WebStack(BlueprintStack):
         self.role = self._hosts.role
         self.export_value(self.role.role_name, description="The hosts' role, for rights that younger stacks add")
         self._give_rights()
+        alarm(
+            self,
+            "JobsFail",
+            metric=custom_metric(JOB_FAILURES, environment=name, statistic="Sum"),
+            threshold=1,
+            minutes=5,
+            meaning="Mail, invoices or pictures that hosts make within a request have failed for five minutes",
+            alerts=network.alerts,
+        )
 
         self.server = self._server(stage.server) if stage.server is not None else None
         self.origin_keys = self._origin_keys() if stage.cdn is not None else None

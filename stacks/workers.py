@@ -8,7 +8,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from blueprint.environment import Environment
+from blueprint.metrics import OUTBOX_AGE
 from blueprint.parts import Job, Protection, Workers
+from building_blocks.alerts import alarm, custom_metric
 from building_blocks.analytics import Analytics
 from building_blocks.mail import sending_arns
 from building_blocks.network import APP
@@ -23,6 +25,8 @@ from stacks.network import NetworkStack
 from stacks.web import WebStack
 
 LAMBDAS = Path(__file__).parent.parent / "lambdas"
+# What jobs read of the files bucket: the facts of an event, or an upload.
+READS = {"confirmation_email": "events", "invoice": "events", "notification": "events", "image_resize": "images"}
 
 
 class WorkersStack(BlueprintStack):
@@ -70,6 +74,15 @@ class WorkersStack(BlueprintStack):
             roles=[web.role],
             statements=[iam.PolicyStatement(actions=["sns:Publish"], resources=[self.topic.topic_arn])],
         )
+        alarm(
+            self,
+            "NotTold",
+            metric=custom_metric(OUTBOX_AGE, environment=self._environment.name, statistic="Maximum"),
+            threshold=300,
+            minutes=5,
+            meaning="Events wait in the outbox: no relay runs, or the topic takes nothing",
+            alerts=self._network.alerts,
+        )
         for job in spec.jobs:
             self._job(job)
 
@@ -116,15 +129,14 @@ class WorkersStack(BlueprintStack):
             sender.configure("MAIL_RULES", web.mail_rules)
             # A mail whose answer got lost is unknown, until one of these tells.
             self.queues["confirmation_email"].hear_of_mail(web.mail_rules)
-        for job in ("confirmation_email", "invoice", "notification"):
-            workers[job].may(["s3:GetObject"], [f"{files}/events/*"])
+        for job, read in READS.items():
+            workers[job].may(["s3:GetObject"], [f"{files}/{read}/*"])
+            workers[job].may(["s3:ListBucket"], [files])  # else S3 says "denied" of what is not there
+            workers[job].configure("FILES_BUCKET", self._data.files_name)
         workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
-        workers["image_resize"].may(["s3:GetObject"], [f"{files}/images/*"])
         workers["image_resize"].may(["s3:PutObject"], [f"{files}/thumbnails/*"])
         workers["analytics"].may(["firehose:PutRecord", "firehose:PutRecordBatch"], [analytics.stream_arn])
         workers["analytics"].configure("STREAM", analytics.stream_name)
-        for job in ("confirmation_email", "invoice", "image_resize", "notification"):
-            workers[job].configure("FILES_BUCKET", self._data.files_name)
         for worker in workers.values():
             worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])
             worker.configure("STATE_TABLE", state.table_name)
@@ -134,7 +146,11 @@ class WorkersStack(BlueprintStack):
             workers["search_index"].configure("DATABASE_PARAMETERS", database)
             workers["search_index"].may(
                 ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                [self.format_arn(service="ssm", resource="parameter", resource_name=f"{database[1:]}/*")],
+                # Whoever asks for a path needs a right to the path itself, too.
+                [
+                    self.format_arn(service="ssm", resource="parameter", resource_name=name)
+                    for name in (database[1:], f"{database[1:]}/*")
+                ],
                 because="Which database is active and where it is stands under this path.",
             )
             workers["search_index"].may(["rds-db:connect"], [self.database_user(self._data.database_ids[0])])

@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from blueprint.metrics import DISK_USED, ERRORS, LATENCY
+from blueprint.metrics import ARCHIVE_FAILURES, DISK_USED, ERRORS, LATENCY
 from blueprint.parts import Protection, SingleServer
 from building_blocks.acknowledged import acknowledge
 from building_blocks.alerts import alarm, custom_metric
@@ -177,6 +177,16 @@ class Server(Construct):
             threshold=80,
             minutes=5,
             meaning="A disk is 80 % full: grow the volume before PostgreSQL stops",
+            alerts=alerts,
+        )
+        # PostgreSQL tries again at least once a minute. A single failure is the network; five are a backup that stands.
+        alarm(
+            self,
+            "NotArchived",
+            metric=custom_metric(ARCHIVE_FAILURES, environment=environment_name, statistic="Sum"),
+            threshold=1,
+            minutes=5,
+            meaning="The bucket has taken nothing of the database's archive for five minutes; the volume fills up",
             alerts=alerts,
         )
 

@@ -51,6 +51,8 @@ def attend(message: Message) -> None:
 
 
 def confirm(event: Event, message: Message) -> None:
+    if event.type != "order.placed":
+        raise Refused(f"{event.type} is not confirmed by mail")
     if not os.environ.get("MAIL_FROM"):
         logger.info("skipped: there is no sender")
         return

@@ -18,7 +18,9 @@ TYPES = {
     "product.viewed": ("product_id",),
     "image.uploaded": ("product_id", "image_id"),
 }
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NUMBER = re.compile(r"[0-9]{1,19}")
+TRACE = re.compile(r"[ -~]{0,256}")
 
 
 class Refused(Exception):
@@ -74,21 +76,29 @@ def decode(text: str) -> Event:
         raise Refused("not JSON") from None
     if not isinstance(facts, dict):
         raise Refused("not a JSON object")
-    if type(facts.get("version")) is not int or facts["version"] != VERSION:
-        raise Refused(f"version {facts.get('version')!r}; this code understands {VERSION} only")
+    if type(facts.get("version")) is not int:
+        raise Refused("version is not a whole number")
+    if facts["version"] != VERSION:
+        raise Refused(f"version {facts['version']}; this code understands {VERSION} only")
     for name in ("id", "type", "at"):
         if not isinstance(facts.get(name), str):
             raise Refused(f"{name} is not a text")
-    if not _UUID.fullmatch(facts["id"]):
+    if not UUID.fullmatch(facts["id"]):
         raise Refused("id is not a UUID")
+    try:
+        datetime.fromisoformat(facts["at"])
+    except ValueError:
+        raise Refused("at is not a time") from None
     if facts["type"] not in TYPES:
         raise Refused(f"unknown type {facts['type'][:50]!r}")
     ids = {}
     for name in TYPES[facts["type"]]:
         value = facts.get(name)
         # Ids become parts of keys in a bucket, so they are looked at before anything else is done.
-        if not isinstance(value, str) or not (_UUID.fullmatch(value) or (value.isascii() and value.isdigit())):
+        if not isinstance(value, str) or not (UUID.fullmatch(value) or NUMBER.fullmatch(value)):
             raise Refused(f"{name} is not an id")
         ids[name] = value
     trace = facts.get("trace")
-    return Event(facts["id"], facts["type"], ids, facts["at"], trace if isinstance(trace, str) else "")
+    # It goes into the log, and no event is refused for it.
+    known = trace if isinstance(trace, str) and TRACE.fullmatch(trace) else ""
+    return Event(facts["id"], facts["type"], ids, facts["at"], known)

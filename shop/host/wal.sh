@@ -23,7 +23,7 @@ object() { # object ACTION NAME ARGUMENT...
 }
 
 complain() { # a line for the log that is also a metric
-  local directive='{"Namespace":"Shop","Dimensions":[["Environment"]],"Metrics":[{"Name":"ArchiveFailures","Unit":"Count"}]}'
+  local directive='{"Namespace":"ShopArchive","Dimensions":[["Environment"]],"Metrics":[{"Name":"ArchiveFailures","Unit":"Count"}]}'
   printf '{"level":"error","message":"%s","Environment":"%s","ArchiveFailures":1,"_aws":{"Timestamp":%s,"CloudWatchMetrics":[%s]}}\n' \
     "${1//[\"\\]/}" "$SHOP_NAME" "$(date +%s000)" "$directive" >&2
   exit 1

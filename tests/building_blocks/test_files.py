@@ -23,10 +23,21 @@ def bucket() -> dict[str, Any]:
     return found
 
 
-def test_the_only_current_files_that_expire_are_temporary(bucket: dict[str, Any]) -> None:
+def test_only_current_files_that_have_another_place_or_no_use_any_more_expire(bucket: dict[str, Any]) -> None:
     rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
     expiring = [rule for rule in rules if "ExpirationInDays" in rule]
-    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("tmp/", 1)]
+    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [
+        ("tmp/", 1),
+        ("events/", 30),
+        ("wal/", CAREFUL.backup_days + 1),  # the oldest snapshot still needs the day after it
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["events/", "wal/"])
+def test_what_has_expired_is_not_kept_as_an_old_version(bucket: dict[str, Any], prefix: str) -> None:
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    [rule] = [rule for rule in rules if rule.get("Prefix") == prefix]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
 def test_old_files_move_to_cheaper_storage_unless_that_costs_more(bucket: dict[str, Any]) -> None:

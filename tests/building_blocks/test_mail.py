@@ -81,3 +81,9 @@ def test_somebody_is_told_before_aws_stops_the_mail(with_domain: Made) -> None:
         "Reputation.BounceRate": 0.05,
         "Reputation.ComplaintRate": 0.001,
     }
+
+
+def test_what_becomes_of_a_mail_is_told_to_the_accounts_own_bus(with_domain: Made) -> None:
+    told = only(with_domain[0], "AWS::SES::ConfigurationSetEventDestination")["EventDestination"]
+    assert told["EventBridgeDestination"]["EventBusArn"].endswith(f":{REGION}:{ACCOUNT}:event-bus/default")
+    assert sorted(told["MatchingEventTypes"]) == ["bounce", "complaint", "delivery", "reject", "send"]

@@ -131,3 +131,25 @@ def test_waiting_work_outlives_its_stack_where_data_is_kept(protection: Protecti
     queues = resources(synth(protection), "AWS::SQS::Queue").values()
     assert len(queues) == 2
     assert {(one["DeletionPolicy"], one["UpdateReplacePolicy"]) for one in queues} == {(policy, "Retain")}
+
+
+def test_a_queue_can_also_hear_of_mail_and_from_that_rule_only() -> None:
+    def build(stack: cdk.Stack, theirs: ForeignApp) -> None:
+        topic = EventTopic(stack, "Events", key=theirs.key).topic
+        made = JobQueue(stack, "Mail", spec=JOB, topic=topic, key=theirs.key, protection=CAREFUL, alerts=theirs.alerts)
+        made.hear_of_mail("their-rules")
+
+    template = synth_alone(build)
+    rule = only(template, "AWS::Events::Rule")
+    assert rule["EventPattern"] == {
+        "source": ["aws.ses"],
+        "detail": {"mail": {"tags": {"ses:configuration-set": ["their-rules"]}}},
+    }
+    [target] = rule["Targets"]
+    assert target["Arn"]["Fn::GetAtt"][0].startswith("MailQueue")
+    for name in ("MailQueue", "MailDeadLetters"):
+        [statement] = [
+            one for one in policy_of(template, name) if one.get("Principal") == {"Service": "events.amazonaws.com"}
+        ]
+        assert statement["Action"] == "sqs:SendMessage"
+        assert statement["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::GetAtt"][0].startswith("MailMailOutcomes")

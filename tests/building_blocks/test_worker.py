@@ -65,7 +65,15 @@ def test_the_function_runs_the_folders_handler_as_the_job_asks(template: Templat
     function = only(template, "AWS::Lambda::Function")
     assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
     assert (function["Handler"], function["Timeout"], function["MemorySize"]) == ("handler.handler", 60, 512)
-    assert function["Environment"]["Variables"] == {"SHOP_NAME": "trial", "FILES": "their-files"}
+    variables = function["Environment"]["Variables"]
+    assert variables.pop("QUEUE_URL")["Ref"].startswith("WorkQueue")
+    assert variables.pop("DEAD_LETTERS_URL")["Ref"].startswith("WorkDeadLetters")
+    assert variables == {
+        "SHOP_NAME": "trial",
+        "FILES": "their-files",
+        "POWERTOOLS_SERVICE_NAME": "invoice",
+        "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
+    }
     assert function["KmsKeyArn"]["Fn::GetAtt"][0].startswith("TheirKey")
     assert function["TracingConfig"] == {"Mode": "Active"}
 
@@ -111,6 +119,14 @@ def test_a_right_is_given_by_a_sentence_and_none_where_there_is_no_resource(temp
     by_action = {str(one["Action"]): one["Resource"] for one in statements(template)}
     assert by_action["s3:PutObject"] == f"{BUCKET}/invoices/*"
     assert not [action for action in by_action if "ses:" in action]
+
+
+def test_a_job_may_put_an_event_back_and_set_it_aside(template: Template) -> None:
+    [given] = [one for one in statements(template) if one["Action"] == "sqs:SendMessage" and len(one["Resource"]) == 2]
+    own = {resource["Fn::GetAtt"][0].rstrip("0123456789ABCDEF") for resource in given["Resource"]}
+    assert own == {"WorkQueue", "WorkDeadLetters"}
+    taken = {action for one in statements(template) for action in one["Action"] if "sqs:" in action}
+    assert {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"} <= taken
 
 
 def test_events_handed_over_by_hand_are_set_aside_as_well(template: Template) -> None:

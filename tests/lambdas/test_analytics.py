@@ -39,7 +39,8 @@ def analytics_world() -> Iterator[World]:
 
 def arrived(job: World) -> list[dict[str, Any]]:
     """Every line that the stream has delivered."""
-    s3, lines = job.client("s3"), []
+    s3 = job.client("s3")
+    lines: list[bytes] = []
     for item in s3.list_objects_v2(Bucket=job.bucket, Prefix="views/").get("Contents", []):
         data = s3.get_object(Bucket=job.bucket, Key=item["Key"])["Body"].read()
         lines += (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).splitlines()

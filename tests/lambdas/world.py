@@ -23,6 +23,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from jobs import aws
+from jobs.batch import metrics
 from jobs.events import Event, encode
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
@@ -111,10 +112,12 @@ class World:
     handler: Callable[[dict[str, Any], Any], Any]
     module: ModuleType
     invocations: int = 0
+    provider_tells: bool = True
     mails: list[dict[str, Any]] = field(default_factory=list)
+    pushes: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, region_name=REGION)
+        return aws.client(service)
 
     def send(self, what: Event | str) -> None:
         """A message in the job's queue."""
@@ -156,15 +159,17 @@ class World:
         for _ in range(1000):
             batch = self.receive()
             if batch:
+                told = len(self.mails)
                 try:
                     with between(self._noting), between(calls or Calls()):
                         failed = self.invoke(batch)
                 except Killed:
-                    self.clock.now += TIMEOUT_SECONDS
-                    continue
+                    failed = {message["messageId"] for message in batch}
                 for message in batch:
                     if message["messageId"] not in failed:
                         self.client("sqs").delete_message(QueueUrl=self.queue, ReceiptHandle=message["receiptHandle"])
+                for mail in self.mails[told:] if self.provider_tells else []:
+                    self.send(notice(mail["EmailTags"][0]["Value"], "Send"))
             elif self.waiting():
                 self.clock.now += 5
             else:
@@ -190,6 +195,15 @@ class World:
                 reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue")
                 found.append((message["Body"], reason))
 
+    def device(self, name: str) -> str:
+        """A telephone that can be told something."""
+        sns = self.client("sns")
+        given = {"PlatformCredential": "key", "PlatformPrincipal": "name"}
+        phones = sns.create_platform_application(Name="phones", Platform="GCM", Attributes=given)
+        application = phones["PlatformApplicationArn"]
+        endpoint = sns.create_platform_endpoint(PlatformApplicationArn=application, Token=name)
+        return str(endpoint["EndpointArn"])
+
     def row(self, key: str) -> dict[str, str] | None:
         """A row of the state table, without the types."""
         item = self.client("dynamodb").get_item(TableName=self.table, Key={"id": {"S": key}}).get("Item")
@@ -200,9 +214,55 @@ class World:
             answer = original(client, operation, arguments)
             if operation == "SendEmail":
                 self.mails.append(arguments)
+            if operation == "Publish":
+                self.pushes.append(arguments)
             return answer
 
         return call
+
+
+def notice(event: str | None, kind: str, **more: Any) -> str:
+    """What the mail provider tells through EventBridge, as it stands in the queue."""
+    mail = {
+        "timestamp": "2027-01-15T08:00:00.000Z",
+        "source": SENDER,
+        "messageId": "0100018c-0000",
+        "destination": ["customer@example.com"],
+        "tags": {"ses:configuration-set": [RULES], "ses:from-domain": ["example.com"]},
+    }
+    if event is not None:
+        mail["tags"] = {**mail["tags"], "event_id": [event]}  # type: ignore[dict-item]
+    return json.dumps(
+        {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": f"Email {kind}",
+            "source": "aws.ses",
+            "account": "123456789012",
+            "time": "2027-01-15T08:00:01Z",
+            "region": REGION,
+            "resources": [f"arn:aws:ses:{REGION}:123456789012:configuration-set/{RULES}"],
+            "detail": {"eventType": kind, "mail": mail, kind.lower(): {}, **more},
+        }
+    )
+
+
+def killed_everywhere(scenario: Callable[[Calls], None]) -> list[str]:
+    """Run a scenario once undisturbed, then once for each point that it passed, and die there.
+
+    A scenario makes a world, works with the calls it is given, and asserts what has to hold whatever happened.
+    """
+    undisturbed = Calls()
+    scenario(undisturbed)
+    for kill, point in enumerate(undisturbed.points):
+        calls = Calls(kill)
+        try:
+            scenario(calls)
+        except AssertionError as error:
+            error.add_note(f"killed at point {kill}, {point}")
+            raise
+        assert len(calls.points) > kill
+    return undisturbed.points
 
 
 def load(job: str) -> ModuleType:
@@ -253,6 +313,7 @@ def world(job: str, **variables: str) -> Iterator[World]:
             for name, value in names.items():
                 patched.setenv(name, value)
             patched.setattr("jobs.ledger.now", clock.time)
+            patched.setattr(metrics.provider, "service", job)
             patched.setattr("moto.sqs.models.unix_time", clock.time)
             patched.setattr("moto.sqs.models.unix_time_millis", clock.milliseconds)
             module = load(job)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from shop import app, carts, catalogue
+from shop import app, aws, carts, catalogue
 from shop.accounts import User
 from shop.contracts import Product
 from shop.ports import Shop
@@ -113,3 +113,12 @@ async def refused(doing: Awaitable[object], status: int, code: str) -> Problem:
         await doing
     assert (raised.value.status, raised.value.code) == (status, code), raised.value.detail
     return raised.value
+
+
+def leave_aws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that nobody has are told by nobody: that job fails, and the request does not."""
+
+    def client(service: str) -> object:
+        raise ConnectionError(f"{service} is not asked here")
+
+    monkeypatch.setattr(aws, "client", client)

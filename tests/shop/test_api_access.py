@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from shop import accounts, api, orders
-from tests.shop.running import PICTURE, Customer, Running, running
+from tests.shop.running import PICTURE, Customer, Running, leave_aws_alone, running
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +48,11 @@ MATRIX: dict[tuple[str, str], tuple[tuple[int, ...], Any]] = {
     ("POST", "/staff/orders/{order_id}/shipment"): (STAFF, None),
 }
 WHO = ("nobody", "visitor", "other", "owner", "staff")
+
+
+@pytest.fixture(autouse=True)
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_aws_alone(monkeypatch)
 
 
 class Scene(NamedTuple):

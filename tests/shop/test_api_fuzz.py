@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shop import accounts, api, middleware, openapi, orders
-from tests.shop.running import PICTURE, Running, application, running
+from tests.shop.running import PICTURE, Running, application, leave_aws_alone, running
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +44,7 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many requests that soon all answers would be to wait; limits have tests of their own."""
     for where, name in ((middleware, "READS"), (middleware, "WRITES"), (accounts, "ATTEMPTS_A_MINUTE")):
         monkeypatch.setattr(where, name, 10**9)
+    leave_aws_alone(monkeypatch)
 
 
 @dataclass

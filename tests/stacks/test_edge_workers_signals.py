@@ -44,9 +44,7 @@ def test_the_domain_keeps_one_record_whose_target_changes(production: dict[int, 
 
 def test_the_name_of_the_hosts_changes_its_target_in_the_stack_that_has_the_hosts(production: dict[int, Path]) -> None:
     """So that nothing outside is in between when a fleet takes over from a host, or gives back."""
-    records = [of_type(template(production[stage], "web"), "AWS::Route53::RecordSet") for stage in STAGES]
-    assert {tuple(record) for record in records} == {("OriginRecord",)}
-    targets = [record["OriginRecord"]["Properties"] for record in records]
+    targets = [template(production[stage], "web")["Resources"]["OriginRecord"]["Properties"] for stage in STAGES]
     assert {target["Name"] for target in targets} == {"origin.shop.example.com."}
     assert ["AliasTarget" in target for target in targets] == [False, False, True, True, True]
 
@@ -254,12 +252,20 @@ def test_the_edge_says_where_static_files_belong(production: dict[int, Path]) ->
 
 
 JOB_RIGHTS = {
-    "ConfirmationEmail": {"ses:SendEmail"},
-    "Invoice": {"s3:PutObject"},
-    "ImageResize": {"s3:GetObject", "s3:PutObject"},
+    "ConfirmationEmail": {"ses:SendEmail", "s3:GetObject", "s3:ListBucket"},
+    "Invoice": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "ImageResize": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "Analytics": {"firehose:PutRecord", "firehose:PutRecordBatch"},
     "SearchIndex": {"rds-db:connect", "ssm:GetParameter", "ssm:GetParametersByPath"},
-    "Notification": {"sns:Publish"},
+    "Notification": {"sns:Publish", "s3:GetObject", "s3:ListBucket"},
+}
+JOB_VARIABLES = {
+    "ConfirmationEmail": {"FILES_BUCKET", "MAIL_FROM", "MAIL_RULES"},
+    "Invoice": {"FILES_BUCKET"},
+    "ImageResize": {"FILES_BUCKET"},
+    "Analytics": {"STREAM"},
+    "SearchIndex": {"DATABASE_PARAMETERS"},
+    "Notification": {"FILES_BUCKET"},
 }
 
 
@@ -276,3 +282,69 @@ def test_each_job_may_do_its_own_work_and_no_others(workers: Template, job: str)
         action for action in allowed - everyone if action.partition(":")[0] not in ("logs", "kms", "sqs", "xray", "ec2")
     }
     assert work == JOB_RIGHTS[job]
+
+
+@pytest.mark.parametrize("job", JOB_VARIABLES)
+def test_each_job_is_told_what_it_needs(workers: Template, job: str) -> None:
+    (function,) = (
+        found for name, found in of_type(workers, "AWS::Lambda::Function").items() if name.startswith(f"{job}Job")
+    )
+    everybody = {"SHOP_NAME", "STATE_TABLE", "QUEUE_URL", "DEAD_LETTERS_URL"}
+    tools = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
+    assert set(function["Properties"]["Environment"]["Variables"]) == everybody | tools | JOB_VARIABLES[job]
+
+
+@pytest.mark.parametrize(("job", "folder"), [("Invoice", "events"), ("ImageResize", "images")])
+def test_a_job_reads_only_its_own_part_of_the_files(workers: Template, job: str, folder: str) -> None:
+    (policy,) = (found for name, found in of_type(workers, "AWS::IAM::Policy").items() if name.startswith(f"{job}Job"))
+    read = [
+        text(statement["Resource"])
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Action"] == "s3:GetObject"
+    ]
+    assert len(read) == 1
+    assert f"/{folder}/*" in read[0]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_somebody_may_send_mail_at_every_stage(production: dict[int, Path], stage: int) -> None:
+    """Inline on the hosts, by workers at stage 5; on the way there hosts still send, on the way back already."""
+    web = template(production[stage], "web")
+    assert parameters(web)["/shop-prod/mail/from"] == "shop@shop.example.com"
+    (rules,) = of_type(web, "AWS::SES::ConfigurationSet")
+    assert parameters(web)["/shop-prod/mail/rules"] == {"Ref": rules}
+    (sending,) = statements(web, "ses:SendEmail")
+    assert "identity/shop.example.com" in text(sending["Resource"])
+    assert "configuration-set/" in text(sending["Resource"])
+
+
+def test_what_became_of_a_mail_reaches_the_job_that_sends_it(workers: Template, production: dict[int, Path]) -> None:
+    outcomes = properties(template(production[5], "web"), "AWS::SES::ConfigurationSetEventDestination")
+    told = outcomes["EventDestination"]
+    assert set(told["MatchingEventTypes"]) == {"send", "delivery", "bounce", "complaint", "reject"}
+    assert "event-bus/default" in text(told["EventBridgeDestination"])
+    rule = properties(workers, "AWS::Events::Rule")
+    assert rule["EventPattern"]["source"] == ["aws.ses"]
+    (rules_name,) = rule["EventPattern"]["detail"]["mail"]["tags"]["ses:configuration-set"]
+    assert "MailRulesName" in text(rules_name)
+    (target,) = rule["Targets"]
+    queue = of_type(workers, "AWS::SQS::Queue")[target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+    assert target["Arn"]["Fn::GetAtt"][0].startswith("ConfirmationEmailQueue")
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == target["DeadLetterConfig"]["Arn"]
+
+
+def test_an_environment_without_a_sender_keeps_its_mail_to_itself(
+    load_production: Callable[[int], Environment], synth: Synth
+) -> None:
+    nobody = replace(load_production(5), domain=None, hosted_zone_id=None, alarm_email=None)
+    assembly = synth(nobody)
+    web = template(assembly, "web")
+    assert not of_type(web, "AWS::SES::ConfigurationSet")
+    assert not [path for path in parameters(web) if "/mail/" in path]
+    assert not statements(web, "ses:SendEmail")
+    assert not of_type(template(assembly, "workers"), "AWS::Events::Rule")
+
+
+@pytest.mark.parametrize(("stage", "hops"), [(1, None), (2, None), (3, "1"), (4, "2"), (5, "2")])
+def test_hosts_know_how_many_proxies_are_ours(production: dict[int, Path], stage: int, hops: str | None) -> None:
+    assert parameters(template(production[stage], "web")).get("/shop-prod/front/hops") == hops

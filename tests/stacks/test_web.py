@@ -61,7 +61,7 @@ def test_a_running_host_follows_the_release_when_it_changes(
 def test_visitors_are_sent_to_the_fleet_only_when_its_hosts_answer(production: dict[int, Path]) -> None:
     """The group is made when its hosts have signalled; a record that does not wait for it is an outage at stage 3."""
     web = template(production[3], "web")
-    waits_for = only(web, "AWS::Route53::RecordSet")["DependsOn"]
+    waits_for = web["Resources"]["OriginRecord"]["DependsOn"]
     (group,) = of_type(web, "AWS::AutoScaling::AutoScalingGroup")
     assert group in waits_for
     assert "CreationPolicy" in web["Resources"][group]
