@@ -23,7 +23,7 @@ Load = Callable[[bool], Awaitable[bytes]]
 BUDGET, PATIENCE = 0.25, 0.1
 # Questions of a process at the same time, so connections to a node; the others wait, within their budget.
 AT_ONCE = 32
-# After a write nobody may put an old row in, for as long as a replica may lag; slower readers keep theirs to themselves.
+# After a write nobody may put an old row in, for as long as a replica may lag; who reads longer than that keeps it out.
 TOMBSTONE, TOMBSTONE_SECONDS = b"", 5
 SLOWEST_FILL = TOMBSTONE_SECONDS - 2 * BUDGET
 RETRY_SECONDS = 1.0

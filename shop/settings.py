@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Value = TypeVar("Value")
+SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 
 
 class BadSetting(Exception):
@@ -72,10 +73,10 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     given = Variables(os.environ if variables is None else variables)
     primary, replicas = _databases(given)
     settings = Settings(
-        name=given.text("SHOP_NAME", "local"),
-        region=given.text("AWS_REGION", "us-east-1"),
+        name=given.like("SHOP_NAME", "local", r"[a-z][a-z0-9-]*", "small letters, digits and hyphens"),
+        region=given.like("AWS_REGION", "us-east-1", r"[a-z]{2}(-[a-z]+)+-\d", "a region, such as eu-central-1"),
         listen=given.read("LISTEN", "127.0.0.1:8080", _address, "host:port, such as 0.0.0.0:8080"),
-        processes=given.whole("PROCESSES", os.cpu_count() or 1, 1, 64),
+        processes=given.whole("PROCESSES", min(os.cpu_count() or 1, 64), 1, 64),
         proxies=given.whole("FRONT_HOPS", 0, 0, 5),
         primary=primary,
         replicas=replicas,
@@ -83,20 +84,20 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         pool_max=given.whole("DATABASE_POOL_MAX", 8, 1, 100),
         pool_timeout=given.whole("DATABASE_POOL_TIMEOUT_MS", 2000, 10, 60_000) / 1000,
         cache=_cache(given),
-        files_bucket=given.maybe("FILES_BUCKET"),
+        files_bucket=given.like("FILES_BUCKET", "", r"[a-z0-9.-]+", "the name of a bucket") or None,
         files_folder=Path(given.text("FILES_FOLDER", "files")),
-        events_topic=given.maybe("EVENTS_TOPIC"),
-        mail_from=given.maybe("MAIL_FROM"),
+        events_topic=given.like("EVENTS_TOPIC", "", r"arn:[a-z-]+:sns:\S+", "the ARN of a topic") or None,
+        mail_from=given.like("MAIL_FROM", "", r"[^@\s]+@[^@\s]+", "an address, such as shop@example.com") or None,
         mail_rules=given.maybe("MAIL_RULES"),
     )
     if settings.pool_min > settings.pool_max:
-        raise BadSetting(f"DATABASE_POOL_MIN is {settings.pool_min}, more than DATABASE_POOL_MAX, {settings.pool_max}")
+        most = settings.pool_max
+        raise BadSetting(
+            f"DATABASE_POOL_MIN is {settings.pool_min}; it has to be at most DATABASE_POOL_MAX, which is {most}"
+        )
     if settings.events_topic is not None and settings.files_bucket is None:
-        raise BadSetting("EVENTS_TOPIC is set without FILES_BUCKET: workers read the facts of an event from there")
-    if settings.events_topic is not None and not settings.events_topic.startswith("arn:"):
-        raise BadSetting(f"EVENTS_TOPIC is {settings.events_topic!r}; it has to be the ARN of a topic")
-    if settings.mail_from is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", settings.mail_from):
-        raise BadSetting(f"MAIL_FROM is {settings.mail_from!r}; it has to be an address, such as shop@example.com")
+        needed = "set it too, since workers read the facts of an event from there"
+        raise BadSetting(f"EVENTS_TOPIC is set without FILES_BUCKET ({settings.events_topic!r}); {needed}")
     return settings
 
 
@@ -117,7 +118,14 @@ class Variables:
         try:
             return convert(value)
         except ValueError:
-            raise BadSetting(f"{name} is {value!r}; it has to be {wanted}") from None
+            shown = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", value)  # a password has no business in a log
+            raise BadSetting(f"{name} is {shown!r}; it has to be {wanted}") from None
+
+    def like(self, name: str, default: str, pattern: str, wanted: str) -> str:
+        value = self.text(name, default)
+        if value != default and not re.fullmatch(pattern, value):
+            raise BadSetting(f"{name} is {value!r}; it has to be {wanted}")
+        return value
 
     def whole(self, name: str, default: int, lowest: int, highest: int) -> int:
         number = self.read(name, str(default), int, f"a whole number from {lowest} to {highest}")
@@ -133,13 +141,14 @@ class Variables:
 
     def numbered(self, prefix: str) -> list[str]:
         """The values of PREFIX_1, PREFIX_2 and so on."""
-        found = {name: value for name, value in self._given.items() if re.fullmatch(rf"{prefix}_\d+", name) and value}
-        return [found[name] for name in sorted(found, key=lambda name: int(name.rpartition("_")[2]))]
+        names = (name for name in self._given if re.fullmatch(rf"{prefix}_\d+", name))
+        values = (self.maybe(name) for name in sorted(names, key=lambda name: int(name.rpartition("_")[2])))
+        return [value for value in values if value]
 
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.strip().rpartition(":")
-    if not (host and colon and 0 <= int(port) <= 65535):
+    if not (host and colon and port.isdecimal() and int(port) <= 65535):
         raise ValueError(text)
     return host.strip("[]"), int(port)
 
@@ -154,16 +163,20 @@ def _servers(text: str) -> tuple[Server, ...]:
 
 def _server(url: str) -> Server:
     parts = urlsplit(url.strip())
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or len(parts.path) < 2:
+    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    sslmode = options.pop("sslmode", "prefer")
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or len(parts.path) < 2 or options:
         raise ValueError(url)
-    auth = "password" if parts.password else "none"
-    name, port = parts.path[1:], parts.port or 5432
-    return Server(parts.hostname, port, parts.username or "shop_app", name, auth, parts.password or "")
+    if sslmode not in SSL_MODES:
+        raise ValueError(sslmode)
+    user, password = unquote(parts.username or "shop_app"), unquote(parts.password or "")
+    auth = "password" if password else "none"
+    return Server(parts.hostname, parts.port or 5432, user, unquote(parts.path[1:]), auth, password, sslmode)
 
 
 def _databases(given: Variables) -> tuple[Server, tuple[Server, ...]]:
     """By URL on a laptop; on a host by what is published, where one pointer says which database is active."""
-    wanted = "postgresql://user@host:port/name"
+    wanted = "postgresql://user@host:port/name, with ?sslmode=... at most"
     if given.maybe("DATABASE_URL"):
         primary = given.read("DATABASE_URL", "", _server, wanted)
         return primary, given.read("REPLICA_URLS", "", _servers, f"{wanted}, several with commas between them")
@@ -171,9 +184,13 @@ def _databases(given: Variables) -> tuple[Server, tuple[Server, ...]]:
     prefix = f"DATABASE_{active.upper()}"
     host = given.maybe(f"{prefix}_ENDPOINT")
     if host is None:
-        raise BadSetting(f"no database: set DATABASE_URL ({wanted}), or {prefix}_ENDPOINT")
+        raise BadSetting(f"no database: DATABASE_URL is missing ({wanted}), and {prefix}_ENDPOINT too; set one of them")
     auth = given.one_of("DATABASE_AUTH", "iam" if active == "managed" else "password", ("iam", "password", "none"))
-    modes = ("disable", "prefer", "require", "verify-ca", "verify-full")
+    sslmode = given.one_of("DATABASE_SSLMODE", "require", SSL_MODES)
+    if auth == "iam" and sslmode in ("disable", "prefer"):
+        raise BadSetting(
+            f"DATABASE_SSLMODE is {sslmode!r}; it has to be require or stricter where DATABASE_AUTH is 'iam'"
+        )
 
     def server(address: str) -> Server:
         return Server(
@@ -183,7 +200,7 @@ def _databases(given: Variables) -> tuple[Server, tuple[Server, ...]]:
             name=given.text("DATABASE_NAME", "shop"),
             auth=auth,
             password=given.text("DATABASE_PASSWORD", ""),
-            sslmode=given.one_of("DATABASE_SSLMODE", "require", modes),
+            sslmode=sslmode,
         )
 
     return server(host), tuple(server(address) for address in given.numbered(f"{prefix}_REPLICAS"))
@@ -199,7 +216,9 @@ def _cache(given: Variables) -> CacheNodes | None:
         return None
     name = given.text("CACHE_NAME", "")
     auth = given.one_of("CACHE_AUTH", "iam" if name else "none", ("iam", "password", "none"))
-    if auth == "iam" and not (name and given.maybe("CACHE_USER")):
-        raise BadSetting("CACHE_AUTH is 'iam', which needs CACHE_NAME and CACHE_USER too")
     tls = given.one_of("CACHE_TLS", "yes" if endpoint else "no", ("yes", "no")) == "yes"
+    if auth == "iam" and not (name and given.maybe("CACHE_USER") and tls):
+        raise BadSetting("CACHE_AUTH is 'iam'; it has to come with CACHE_NAME, CACHE_USER and CACHE_TLS=yes")
+    if auth == "password" and not given.maybe("CACHE_PASSWORD"):
+        raise BadSetting("CACHE_AUTH is 'password'; it has to come with CACHE_PASSWORD")
     return CacheNodes(nodes, auth, given.text("CACHE_USER", ""), given.text("CACHE_PASSWORD", ""), name, tls)

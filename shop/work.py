@@ -98,10 +98,11 @@ class Inline:
             recipient = document["customer"]["email"]
             await self._keep(event, document, "notification", recipient, message.subject, message.text)
             return
-        for device in document["devices"]:
-            await asyncio.to_thread(
-                aws.client("sns").publish, TargetArn=device, Subject=message.subject, Message=message.text
-            )
+        words = {"Subject": message.subject, "Message": message.text}
+        told = (asyncio.to_thread(aws.client("sns").publish, TargetArn=to, **words) for to in document["devices"])
+        for failure in await asyncio.gather(*told, return_exceptions=True):
+            if isinstance(failure, BaseException):  # all others have been told
+                raise failure
 
     async def thumbnails(self, event: Event, _: Any) -> None:
         from jobs import thumbnails

@@ -66,8 +66,8 @@ class WebStack(BlueprintStack):
             "JobsFail",
             metric=custom_metric(JOB_FAILURES, environment=name, statistic="Sum"),
             threshold=1,
-            minutes=5,
-            meaning="Mail, invoices or pictures that hosts make within a request have failed for five minutes",
+            minutes=1,
+            meaning="Mail, an invoice or pictures were not made within a request, and nobody tries again: see the log",
             alerts=network.alerts,
         )
 

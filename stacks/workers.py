@@ -82,6 +82,7 @@ class WorkersStack(BlueprintStack):
             minutes=5,
             meaning="Events wait in the outbox: no relay runs, or the topic takes nothing",
             alerts=self._network.alerts,
+            missing_is_bad=True,
         )
         for job in spec.jobs:
             self._job(job)

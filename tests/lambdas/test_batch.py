@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from jobs import batch
-from jobs.events import Event, Later, Refused, happened
+from jobs.events import Event, Later, Refused, encode, happened
 from tests.lambdas.world import ATTEMPTS, BATCH, Call, Calls, World, between, killed_everywhere, world
 
 Work = Callable[[Event], None]
@@ -189,7 +190,8 @@ def test_the_wait_grows_with_each_attempt(here: World, receives: int, shortest: 
     assert shortest <= waited(here) <= longest
 
 
-def test_not_all_wait_equally_long(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("here")
+def test_not_all_wait_equally_long(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[int] = []
     monkeypatch.setattr(batch, "client", lambda _: type("Sqs", (), {"change_message_visibility": note}))
 
@@ -213,7 +215,7 @@ def test_when_the_wait_cannot_be_chosen_the_queue_s_own_holds(here: World) -> No
     here.send(placed())
     with between(unable("ChangeMessageVisibility")):
         assert len(here.invoke(here.receive())) == 1
-    assert waited(here) == 180
+    assert 180 <= waited(here) <= 182
 
 
 def test_what_is_put_back_comes_later_and_as_if_for_the_first_time(here: World) -> None:
@@ -221,14 +223,14 @@ def test_what_is_put_back_comes_later_and_as_if_for_the_first_time(here: World) 
 
     def work(message: batch.Message) -> None:
         seen.append((here.clock.now, message.receives))
-        if len(seen) <= 6:
+        if len(seen) <= 3:
             message.put_back(900)
 
     here.handler = batch.for_each_message(work)
     here.send(placed())
     here.work()
-    assert [receives for _, receives in seen] == [1] * 7
-    assert all(900 <= later[0] - earlier[0] <= 905 for earlier, later in zip(seen, seen[1:], strict=False))
+    assert [receives for _, receives in seen] == [1] * 4
+    assert all(900 <= later[0] - earlier[0] <= 905 for earlier, later in pairwise(seen))
 
 
 def test_a_document_is_read_from_the_bucket(here: World) -> None:
@@ -273,16 +275,10 @@ def test_the_log_names_the_event_its_type_and_its_trace_but_only_while_it_is_dea
 def test_of_what_a_message_holds_only_ids_are_logged(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     give(here, Done(Refused("because"), RuntimeError("down")))
     for _ in range(3):
-        body = json.loads(batch_line(placed()))
+        body = json.loads(encode(placed()))
         here.send(json.dumps({**body, "email": "someone@example.com"}))
     here.work()
     assert "example.com" not in capsys.readouterr().out
-
-
-def batch_line(event: Event) -> str:
-    from jobs.events import encode
-
-    return encode(event)
 
 
 def test_metrics_count_each_outcome_for_the_job_and_over_all_jobs(

@@ -250,6 +250,16 @@ def test_asking_for_the_content_type_imports_no_decoder() -> None:
     subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT / "lambdas")}, check=True)
 
 
+def test_what_one_decoder_refuses_is_not_shown_to_another() -> None:
+    program = "import sys; from jobs import events, thumbnails\n"
+    program += (
+        "try: thumbnails.make(b'GIF89a' + bytes(99))\nexcept events.Refused: print('PIL.TgaImagePlugin' in sys.modules)"
+    )
+    variables = {"PYTHONPATH": str(ROOT / "lambdas")}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 # Flat pictures compress well, so that the largest allowed one costs an attacker a few kilobytes.
 LARGEST = {
     "jpeg": ("JPEG", "RGB", {}),

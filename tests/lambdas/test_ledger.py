@@ -22,7 +22,8 @@ def here() -> Iterator[World]:
 
 
 @pytest.fixture
-def ledger(here: World) -> Ledger:  # noqa: ARG001 - the world has to be there
+def ledger(here: World) -> Ledger:
+    assert here.table
     return Ledger("mail")
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from blueprint.stages import ASYNCHRONOUS
 from workbench.synth import ROOT
 
 LAMBDAS = ROOT / "lambdas"
 LISTS = {path.parent: path for path in [*LAMBDAS.glob("*/requirements.in"), ROOT / "shop" / "requirements.in"]}
 RUNTIME = {"boto3", "botocore"}  # in each function without our doing
+BROUGHT_ALONG = {"botocore", "psycopg-pool", "typing-extensions"}  # by boto3, by an extra of psycopg, by starlette
+BEHIND = packages_distributions()
 PIN = re.compile(r"([a-z0-9-]+)(\[[a-z,]+\])?==([0-9.]+)")
 # Imported by name of a program's option, or by another package, and so by no statement of ours.
 UNSEEN = {"httptools", "uvloop", "python-multipart", "hiredis"}
@@ -52,7 +55,7 @@ def packages(folder: Path) -> set[str]:
             if top == "jobs":
                 waiting += [ours] if ours.is_file() else []
             elif top not in sys.stdlib_module_names and top != "shop":
-                found |= {re.sub(r"[_.]+", "-", name.lower()) for name in packages_distributions()[top]}
+                found |= {re.sub(r"[_.]+", "-", name.lower()) for name in BEHIND[top]}
     return found
 
 
@@ -67,9 +70,11 @@ def test_everything_imported_is_asked_for_and_nothing_else(folder: Path) -> None
     if folder.parent == LAMBDAS:
         wanted -= RUNTIME
     asked = set(pins(LISTS[folder])) - UNSEEN
-    assert wanted - {"botocore", "typing-extensions"} == asked
+    assert wanted - BROUGHT_ALONG == asked
 
 
-def test_every_job_has_a_list() -> None:
-    handlers = {path.parent.name for path in LAMBDAS.glob("*/handler.py")} - {"rotate_master_secret"}
-    assert {folder.name for folder in LISTS} == {*handlers, "shop"}
+def test_every_job_has_a_folder_with_a_list_and_every_folder_is_a_job() -> None:
+    assert ASYNCHRONOUS.workers is not None
+    jobs = {job.name for job in ASYNCHRONOUS.workers.jobs}
+    assert {path.parent.name for path in LAMBDAS.glob("*/handler.py")} == {*jobs, "rotate_master_secret"}
+    assert {folder.name for folder in LISTS} == {*jobs, "shop"}

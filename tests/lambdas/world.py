@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from jobs import aws
-from jobs.batch import metrics
+from jobs.batch import logger, metrics
 from jobs.events import Event, encode
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
@@ -82,6 +83,16 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+class Output:
+    """Wherever standard output goes now; the logger was made when it went elsewhere."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 @dataclass
@@ -314,6 +325,8 @@ def world(job: str, **variables: str) -> Iterator[World]:
                 patched.setenv(name, value)
             patched.setattr("jobs.ledger.now", clock.time)
             patched.setattr(metrics.provider, "service", job)
+            for handler in logger.handlers:
+                patched.setattr(handler, "stream", Output())
             patched.setattr("moto.sqs.models.unix_time", clock.time)
             patched.setattr("moto.sqs.models.unix_time_millis", clock.milliseconds)
             module = load(job)

@@ -16,11 +16,13 @@ from typing import Any
 import boto3
 import pytest
 
+from blueprint.metrics import ARCHIVE_FAILURES
 from workbench.lab.servers import POSTGRES_USER, LocalAws, Postgres
 from workbench.synth import ROOT
 
 pytestmark = pytest.mark.slow
 
+LISTED = (ARCHIVE_FAILURES.namespace, ARCHIVE_FAILURES.name, ARCHIVE_FAILURES.unit)
 SCRIPT = ROOT / "shop" / "host" / "wal.sh"
 # The part of the AWS command line that the script uses; PostgreSQL's user may not run our Python.
 AWS = """#!/bin/bash
@@ -147,11 +149,14 @@ def test_what_the_bucket_does_not_take_is_kept_told_and_offered_again(archive: A
     waiting = list((archive.database.data / "pg_wal" / "archive_status").glob("*.ready"))
     assert waiting
     assert archive.segments() == []
-    told = [
-        json.loads(line) for line in archive.log().splitlines()
-        if line.startswith("{")
-    ]  # fmt: skip
-    assert {(line["Environment"], line["ArchiveFailures"]) for line in told} == {("trial", 1)}
+    told = [json.loads(line) for line in archive.log().splitlines() if line.startswith("{")]
+    assert told
+    for line in told:
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        (sent,) = directive["Metrics"]
+        assert (directive["Namespace"], sent["Name"], sent["Unit"]) == LISTED
+        assert directive["Dimensions"] == [["Environment"]]
+        assert (line["Environment"], line[sent["Name"]]) == ("trial", 1)
 
     archive.break_bucket(broken=False)
     archive.until(lambda: len(archive.segments()) >= len(waiting))

@@ -13,6 +13,7 @@ from blueprint.environment import Environment
 from blueprint.metrics import CUSTOM_METRICS
 from blueprint.stages import ASYNCHRONOUS
 from tests.stacks.reading import ROLES, Template, of_type, only, parameters, properties, statements, template, text
+from workbench.synth import ROOT
 
 Synth = Callable[[Environment], Path]
 STAGES = (1, 2, 3, 4, 5)
@@ -85,6 +86,12 @@ def test_all_six_jobs_have_a_queue_a_dead_letter_queue_and_a_function(workers: T
         queue for queue in of_type(workers, "AWS::SQS::Queue").values() if "RedrivePolicy" in queue["Properties"]
     ]
     assert len(redriven) == 6
+
+
+def test_every_job_has_a_folder_and_every_folder_of_a_function_a_job() -> None:
+    assert ASYNCHRONOUS.workers is not None
+    folders = {path.parent.name for path in (ROOT / "lambdas").glob("*/handler.py")}
+    assert folders == {*(job.name for job in ASYNCHRONOUS.workers.jobs), "rotate_master_secret"}
 
 
 def test_every_function_takes_batches_apart_and_is_bounded(workers: Template) -> None:

@@ -166,12 +166,12 @@ def test_strict_synthesis_is_refused_once_validation_has_been_switched_off(assem
 def test_templates_that_cdk_refuses_fail_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object, strict: bool) -> None:
-        raise synth.Invalid(f"refused, strict={strict}")
+    def refuse(*_: object, strict: bool, bundle: bool) -> None:
+        raise synth.Invalid(f"refused, strict={strict}, bundle={bundle}")
 
     monkeypatch.setattr(synth, "synth", refuse)
     assert main(["synth", "--stage", "2", "--out", str(tmp_path), "--strict"]) == 1
-    assert capsys.readouterr().err == "stage 2: refused, strict=True\n"
+    assert capsys.readouterr().err == "stage 2: refused, strict=True, bundle=False\n"
 
 
 def test_the_schema_for_editors_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
