@@ -35,7 +35,7 @@ def index(event: Event) -> None:
         connection().execute(UPSERT, product)
     except psycopg.OperationalError:
         forget()
-        if True:
+        if not used:
             raise
         # Whatever closed an idle connection has nothing to say about a new one.
         connection().execute(UPSERT, product)
