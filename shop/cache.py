@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
 
 from shop import aws
 from shop.breaker import Breaker
@@ -29,8 +29,6 @@ SLOWEST_FILL = TOMBSTONE_SECONDS - 2 * BUDGET
 RETRY_SECONDS = 1.0
 # Entries made together must not end together.
 JITTER = 0.2
-# RedisClusterException is no RedisError.
-NO_ANSWER = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError)
 COUNT = """
 local used = redis.call('INCR', KEYS[1])
 if used == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
@@ -42,8 +40,10 @@ class Cache:
     """Cache-aside. Keys are read by everybody, filled by whoever missed, and forgotten by whoever wrote."""
 
     def __init__(self, nodes: CacheNodes | None, region: str) -> None:
-        self._client = _client(nodes, region) if nodes is not None else None
-        self._breaker, self._places = Breaker(), asyncio.Semaphore(AT_ONCE)
+        self._client: Any = _client(nodes, region) if nodes is not None else None
+        self._endpoint = list(nodes.nodes) if nodes is not None else []
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._breakers: dict[str, Breaker] = defaultdict(Breaker)  # by node: a dead one does not take others along
         self._flights: dict[str, asyncio.Task[bytes]] = {}
         self._beside: set[asyncio.Task[Any]] = set()
         self._owed: set[str] = set()
@@ -96,7 +96,7 @@ class Cache:
 
     async def counter(self, key: str, seconds: int) -> int | None:
         """One more of `key`, counted by all hosts together; None when nobody can count."""
-        answered, used = await self._ask("EVAL", COUNT, 1, key, seconds)
+        answered, used = await self._ask(key, "EVAL", COUNT, 1, key, seconds)
         return int(used) if answered else None
 
     def gauges(self) -> dict[str, float]:
@@ -105,12 +105,12 @@ class Cache:
             "CacheMisses": self._misses,
             "CacheFailures": self._failures,
             "CacheOwed": len(self._owed),
-            "CacheBreakerOpen": int(self._breaker.is_open),
+            "CacheBreakerOpen": int(any(breaker.is_open for breaker in self._breakers.values())),
         }
 
     async def _look_up(self, key: str, load: Load, ttl: float) -> bytes:
         began = time.monotonic()
-        answered, kept = await self._ask("GET", key)
+        answered, kept = await self._ask(key, "GET", key)
         if kept == TOMBSTONE or key in self._owed:
             return await load(True)
         if kept is not None:
@@ -121,11 +121,11 @@ class Cache:
         if answered and time.monotonic() - began < SLOWEST_FILL:
             # Nobody waits for this; NX, so that a tombstone set meanwhile stays.
             milliseconds = int(1000 * ttl * random.uniform(1 - JITTER, 1 + JITTER))
-            self._do_beside(self._ask("SET", key, value, "PX", max(1, milliseconds), "NX"))
+            self._do_beside(self._ask(key, "SET", key, value, "PX", max(1, milliseconds), "NX"))
         return value
 
-    async def _bury(self, key: str, *, anyway: bool = False) -> bool:
-        answered, _ = await self._ask("SET", key, TOMBSTONE, "EX", TOMBSTONE_SECONDS, anyway=anyway)
+    async def _bury(self, key: str) -> bool:
+        answered, _ = await self._ask(key, "SET", key, TOMBSTONE, "EX", TOMBSTONE_SECONDS)
         if answered:
             self._owed.discard(key)
         return answered
@@ -134,8 +134,7 @@ class Cache:
         while self._owed:
             await asyncio.sleep(RETRY_SECONDS)
             for key in tuple(self._owed):
-                if not await self._bury(key, anyway=True):
-                    break
+                await self._bury(key)
 
     def _do_beside(self, doing: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(doing)
@@ -148,19 +147,29 @@ class Cache:
         if not flight.cancelled():
             flight.exception()  # those who waited have it; without them nobody asks
 
-    async def _ask(self, *command: Any, anyway: bool = False) -> tuple[bool, Any]:
-        """Whether the cache answered within its budget, and what; `anyway`: even if it is known to be down."""
-        if self._client is None or not (anyway or self._breaker.lets_through()):
+    async def _ask(self, key: str, *command: Any) -> tuple[bool, Any]:
+        """Whether the cache answered within its budget, and what."""
+        if self._client is None:
+            return False, None
+        breaker = self._breakers[self._node(key)]
+        if not breaker.lets_through():
             return False, None
         try:
             async with asyncio.timeout(BUDGET), self._places:
+                # Does nothing while its nodes are known; when none of them is left, the endpoint knows the new ones.
+                await self._client.initialize(additional_startup_nodes_info=self._endpoint)
                 answer = await self._client.execute_command(*command)
-        except NO_ANSWER:
+        except Exception:  # nodes that die make the client raise nearly anything; for a cache no visitor sees an error
             self._failures += 1
-            self._breaker.bad()
+            breaker.bad()
             return False, None
-        self._breaker.good()
+        breaker.good()
         return True, answer
+
+    def _node(self, key: str) -> str:
+        """Who holds a key, as far as that is known."""
+        holders = self._client.nodes_manager.slots_cache.get(self._client.keyslot(key))
+        return str(holders[0].name) if holders else ""
 
 
 def _client(nodes: CacheNodes, region: str) -> Any:
@@ -172,6 +181,8 @@ def _client(nodes: CacheNodes, region: str) -> Any:
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes.nodes],
         ssl=nodes.tls,
+        protocol=2,  # with fewer words before the first question than 3
+        driver_info=None,
         max_connections=2 * AT_ONCE,  # never reached: one that breaks is replaced before it is gone
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,

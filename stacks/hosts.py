@@ -1,4 +1,4 @@
-"""What hosts start from: their image and their boot script."""
+"""What hosts start from: their image and their boot script; and who is told when they fail at what they do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from pathlib import Path
 from shlex import quote
 
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_sns as sns
+from constructs import Construct
 
 from blueprint.environment import Environment
+from blueprint.metrics import JOB_FAILURES
+from building_blocks.alerts import alarm, custom_metric
 
 SHOP = Path(__file__).parent.parent / "shop"
 
@@ -30,6 +34,19 @@ def server_script(environment: Environment) -> str:
 def fleet_script(environment: Environment, *, release_url: str) -> str:
     """For each host of a fleet. It names the release, so that another one is another launch template."""
     return _script(environment, "fleet", {"SHOP_RELEASE": release_url})
+
+
+def watch_jobs(scope: Construct, *, environment_name: str, alerts: sns.ITopic) -> None:
+    """What hosts do within a request, nobody tries again."""
+    alarm(
+        scope,
+        "JobsFail",
+        metric=custom_metric(JOB_FAILURES, environment=environment_name, statistic="Sum"),
+        threshold=1,
+        minutes=1,
+        meaning="Mail, an invoice or pictures were not made within a request, and nobody tries again: see the log",
+        alerts=alerts,
+    )
 
 
 def _script(environment: Environment, role: str, settings: dict[str, str]) -> str:

@@ -9,10 +9,8 @@ from aws_cdk import aws_wafv2 as waf
 from constructs import IConstruct
 
 from blueprint.environment import Environment
-from blueprint.metrics import JOB_FAILURES
 from blueprint.parts import VISITOR_LIMIT, Protection, SingleServer
 from blueprint.parts import Fleet as FleetSpec
-from building_blocks.alerts import alarm, custom_metric
 from building_blocks.firewall import Firewall
 from building_blocks.fleet import Fleet
 from building_blocks.host_role import HostRole
@@ -56,20 +54,13 @@ class WebStack(BlueprintStack):
         app_logs = log_group(self, "AppLogs", key=self._key, protection=protection)
         publish(self, "AppLogGroup", path=f"/{name}/logs/app", value=app_logs.log_group_name, meaning="The hosts' log")
         self.release = Release(self, "Release", environment_name=name, code=hosts.SHOP, pinned=environment.pins.release)
+        self.mail_rules: str | None = None
         self.mail = self._mail()
         self._hosts = HostRole(self, "Hosts", environment_name=name, key=self._key, app_logs=app_logs)
         self.role = self._hosts.role
         self.export_value(self.role.role_name, description="The hosts' role, for rights that younger stacks add")
         self._give_rights()
-        alarm(
-            self,
-            "JobsFail",
-            metric=custom_metric(JOB_FAILURES, environment=name, statistic="Sum"),
-            threshold=1,
-            minutes=1,
-            meaning="Mail, an invoice or pictures were not made within a request, and nobody tries again: see the log",
-            alerts=network.alerts,
-        )
+        hosts.watch_jobs(self, environment_name=name, alerts=network.alerts)
 
         self.server = self._server(stage.server) if stage.server is not None else None
         self.origin_keys = self._origin_keys() if stage.cdn is not None else None
@@ -95,16 +86,13 @@ class WebStack(BlueprintStack):
         mail = Mail(
             self,
             "Mail",
+            environment_name=environment.name,
             domain=environment.domain,
             hosted_zone_id=environment.hosted_zone_id,
             address=environment.alarm_email,
             alerts=self._network.alerts,
         )
-        self.mail_rules: str | None = None
-        if mail.sender is not None and mail.rules_name is not None:
-            path = f"/{environment.name}/mail"
-            publish(self, "MailFrom", path=f"{path}/from", value=mail.sender, meaning="Whom the shop's mail is from")
-            publish(self, "MailRules", path=f"{path}/rules", value=mail.rules_name, meaning="The rules it is sent by")
+        if mail.rules_name is not None:
             self.mail_rules = self.lend("MailRulesName", mail.rules_name, description="The rules that mail is sent by")
         return mail
 
@@ -156,7 +144,9 @@ class WebStack(BlueprintStack):
         environment = self._environment
         locked = environment.stage.cdn is not None and environment.transition.lock_origin
         names = (environment.domain, f"origin.{environment.domain}") if environment.domain else ()
-        self._say_what_is_in_front()
+        hops = 1 if environment.stage.cdn is None else 2
+        path = f"/{environment.name}/front/hops"
+        publish(self, "FrontHops", path=path, value=str(hops), meaning="Proxies of ours between visitors and hosts")
         front = LoadBalancer(
             self,
             "Front",
@@ -217,12 +207,6 @@ class WebStack(BlueprintStack):
             boot_script=hosts.fleet_script(environment, release_url=self.release.url),
             front=front,
         )
-
-    def _say_what_is_in_front(self) -> None:
-        """How many of the addresses that come with a request were written by proxies of ours."""
-        hops = 1 if self._environment.stage.cdn is None else 2
-        path = f"/{self._environment.name}/front/hops"
-        publish(self, "FrontHops", path=path, value=str(hops), meaning="Proxies between visitors and hosts")
 
     def _origin_record(self, domain: str) -> None:
         """Where the hosts are, under one name that changes its target in place; the site's own name leads here."""

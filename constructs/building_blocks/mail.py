@@ -11,6 +11,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from building_blocks.alerts import alarm
+from building_blocks.published import publish
 
 # AWS looks into an account from 5 % bounces or 0.1 % complaints on, and stops its mail at twice as much.
 BOUNCES = 0.05
@@ -30,6 +31,7 @@ class Mail(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        environment_name: str,
         domain: str | None,
         hosted_zone_id: str | None,
         address: str | None,
@@ -41,6 +43,7 @@ class Mail(Construct):
         self.sending_arns: list[str] = []
         self.identity: str | None = None
         self._stack = cdk.Stack.of(self)
+        self._path = f"/{environment_name}/mail"
         if domain is not None and hosted_zone_id is not None:
             rules = self._rules(alerts)
             self._make_identity(domain, hosted_zone_id, rules)
@@ -66,6 +69,8 @@ class Mail(Construct):
     def _send_as(self, sender: str, identity: str, rules: ses.ConfigurationSet) -> None:
         self.sender, self.identity, self.rules_name = sender, identity, rules.configuration_set_name
         self.sending_arns = sending_arns(self._stack, identity, rules.configuration_set_name)
+        publish(self, "From", path=f"{self._path}/from", value=sender, meaning="Whom the shop's mail is from")
+        publish(self, "By", path=f"{self._path}/rules", value=self.rules_name, meaning="The rules that it is sent by")
 
     def _rules(self, alerts: sns.ITopic) -> ses.ConfigurationSet:
         rules = ses.ConfigurationSet(

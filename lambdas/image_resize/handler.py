@@ -7,6 +7,7 @@ and nothing that a picture or an event says is ever fetched.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
 from jobs import thumbnails
 from jobs.aws import client
@@ -35,7 +36,8 @@ def original(bucket: str, key: str) -> bytes:
         answer = client("s3").get_object(Bucket=bucket, Key=key)
     except client("s3").exceptions.NoSuchKey:
         raise Refused(f"there is no {key}") from None
-    with answer["Body"] as body:
+    # Not `with answer["Body"]`, which hands out the bare stream, where an early end goes unnoticed.
+    with closing(answer["Body"]) as body:
         if answer["ContentLength"] > thumbnails.MOST_BYTES:
             raise Refused(f"{answer['ContentLength']} bytes; a picture has {thumbnails.MOST_BYTES} at most")
         return bytes(body.read())

@@ -16,7 +16,15 @@ def synth(*, domain: str | None = None, zone: str | None = None, address: str | 
     arns: list[object] = []
 
     def build(stack: cdk.Stack, theirs: ForeignApp) -> None:
-        mail = Mail(stack, "Mail", domain=domain, hosted_zone_id=zone, address=address, alerts=theirs.alerts)
+        mail = Mail(
+            stack,
+            "Mail",
+            environment_name="trial",
+            domain=domain,
+            hosted_zone_id=zone,
+            address=address,
+            alerts=theirs.alerts,
+        )
         made.append(mail)
         arns.extend(stack.resolve(mail.sending_arns))
 
@@ -45,6 +53,15 @@ def test_bounces_come_back_to_a_subdomain_or_the_mail_is_not_sent(with_domain: M
 
 def test_the_domain_comes_before_the_address(with_domain: Made) -> None:
     assert with_domain[1].sender == "shop@trial.example.com"
+
+
+def test_hosts_find_the_sender_and_the_rules(with_domain: Made) -> None:
+    published = {
+        one["Properties"]["Name"]: one["Properties"]["Value"]
+        for one in resources(with_domain[0], "AWS::SSM::Parameter").values()
+    }
+    assert published["/trial/mail/from"] == "shop@trial.example.com"
+    assert published["/trial/mail/rules"]["Ref"] in resources(with_domain[0], "AWS::SES::ConfigurationSet")
 
 
 def test_the_rules_are_the_identitys_default(with_domain: Made) -> None:

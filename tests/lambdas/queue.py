@@ -20,6 +20,7 @@ from functools import cache
 from types import CodeType, ModuleType
 from typing import Any
 from uuid import UUID
+from warnings import catch_warnings, simplefilter
 
 import greenlet  # type: ignore[import-untyped]
 import pytest
@@ -55,6 +56,7 @@ class Held:
     visible_at: float = 0.0
     handle: str = ""
     name: str = ""
+    deleted: bool = False
 
 
 class Queue:
@@ -84,6 +86,9 @@ class Queue:
             position = self._dice.randrange(len(self._ready))
             self._ready[position], self._ready[-1] = self._ready[-1], self._ready[position]
             message = self._ready.pop()
+            self._taken.pop(message.handle, None)
+            if message.deleted:
+                continue
             if message.receives == ATTEMPTS:
                 self.dead.append((message.body, None))
                 continue
@@ -99,8 +104,7 @@ class Queue:
         """Whether something can be received now."""
         while self._hidden and self._hidden[0][0] <= self._clock.now:
             at, _, message = heapq.heappop(self._hidden)
-            if at == message.visible_at:  # otherwise it was changed or deleted since
-                self._taken.pop(message.handle, None)
+            if at == message.visible_at:  # otherwise it was changed since
                 self._ready.append(message)
         return bool(self._ready)
 
@@ -116,6 +120,7 @@ class Queue:
     def delete(self, handle: str) -> None:
         message = self._taken.pop(handle, None)
         if message is not None:
+            message.deleted = True
             message.visible_at = -1
 
 
@@ -148,7 +153,7 @@ class Table:
         if "ConditionExpression" not in arguments:
             return
         row = self.rows.get(key, {})
-        names, values = arguments["ExpressionAttributeNames"], arguments.get("ExpressionAttributeValues", {})
+        names, values = arguments.get("ExpressionAttributeNames", {}), arguments["ExpressionAttributeValues"]
         if not eval(condition(arguments["ConditionExpression"]), {"row": row, "names": names, "values": values}):
             declined = refusal("ConditionalCheckFailedException", "The conditional request failed")
             if row and "ReturnValuesOnConditionCheckFailure" in arguments:
@@ -156,16 +161,30 @@ class Table:
             raise declined
 
 
+WORDS = {"=": "==", "IN": "in", "OR": "or", "AND": "and"}
+FUNCTION = re.compile(r"attribute_(not_)?exists\((\w+)\)")
+
+
 @cache
 def condition(text: str) -> CodeType:
     """A condition expression as Python."""
-    text = re.sub(r"attribute_exists\((\w+)\)", r"('\1' in row)", text)
-    text = re.sub(r"attribute_not_exists\((\w+)\)", r"('\1' not in row)", text)
-    text = re.sub(r":\w+", lambda found: f"values['{found[0]}']", text)
-    text = re.sub(r"#\w+", lambda found: f"row.get(names['{found[0]}'])", text)
-    text = re.sub(r"\battempt\b", "row.get('attempt')", text)
-    text = text.replace(" = ", " == ").replace(" IN ", " in ").replace(" OR ", " or ").replace(" AND ", " and ")
-    return compile(text, text, "eval")
+
+    def word(found: re.Match[str]) -> str:
+        name = found[0]
+        if name in WORDS:
+            return WORDS[name]
+        if name.startswith(":"):
+            return f"values[{name!r}]"
+        return f"row.get(names.get({name!r}, {name!r}))"
+
+    parts = FUNCTION.split(text)
+    # Between the functions' parts lies what is compared.
+    python = re.sub(r"[:#]?\w+|=", word, parts.pop(0))
+    while parts:
+        negated, name, rest = parts[:3]
+        del parts[:3]
+        python += f"({name!r} {'not ' if negated else ''}in row)" + re.sub(r"[:#]?\w+|=", word, rest)
+    return compile(python, text, "eval")
 
 
 def refusal(code: str, text: str = "", status: int = 400) -> ClientError:
@@ -471,7 +490,6 @@ def simulate(
         "AWS_SECRET_ACCESS_KEY": "testing",
     }
     lines = Lines()
-    aws.client.cache_clear()
     with pytest.MonkeyPatch.context() as patched:
         for name, value in variables.items():
             patched.setenv(name, value)
@@ -484,8 +502,9 @@ def simulate(
         patched.setattr(random, "uniform", random.Random(seed).uniform)
         level = batch.logger.log_level
         batch.logger.setLevel("CRITICAL")
-        with between(lambda _: lambda *call: simulation.call(*call)), redirect_stdout(lines):
+        with between(lambda _: lambda *call: simulation.call(*call)), redirect_stdout(lines), catch_warnings():
+            # Functions that take turns in one process share its counters; on Lambda each has its own.
+            simplefilter("ignore")
             outcome = simulation.run()
         batch.logger.setLevel(level)
-    aws.client.cache_clear()
     return outcome, lines.sums

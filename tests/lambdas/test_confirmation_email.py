@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email import message_from_string, policy
 from typing import Any
 
@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import confirmation, notices
+from jobs.aws import client
 from jobs.events import Event, Refused, happened
 from tests.lambdas.queue import refusal
+from tests.lambdas.test_simulation import SendFirst
 from tests.lambdas.world import (
     RULES,
     SENDER,
@@ -68,7 +70,7 @@ def order(here: World, document: Any = DOCUMENT) -> Event:
 
 def state(here: World, event: Event) -> str | None:
     row = here.row(f"confirmation_email#{event.id}")
-    return row and row["state"]
+    return row["state"] if row else None
 
 
 class Provider:
@@ -418,22 +420,22 @@ def test_a_person_can_have_it_sent_after_all(here: World) -> None:
     assert len(here.mails) == 1
 
 
-def test_one_attempt_is_all_that_botocore_makes(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below our own calls: what botocore itself does with a lost answer."""
-    from jobs.aws import client
+def test_one_request_is_all_that_botocore_makes(here: World) -> None:
+    """Below our own calls: what botocore itself does about an answer that got lost."""
+    requests: list[str] = []
 
-    asked: list[str] = []
-
-    def lose(self: Any, request: Any) -> None:  # noqa: ARG001
-        asked.append(request.url)
+    def lose(request: Any, **_: Any) -> None:
+        requests.append(request.url)
         raise ReadTimeoutError(endpoint_url=request.url)
 
     order(here)
-    batch = here.receive()
-    sender = client("sesv2", attempts=1)
-    sender.meta.events.register_first("before-send.sesv2.SendEmail", lambda request, **_: lose(None, request))
-    here.invoke(batch)
-    assert len(asked) == 1
+    hooks = client("sesv2", attempts=1).meta.events
+    hooks.register_first("before-send.sesv2.SendEmail", lose)
+    try:
+        here.invoke(here.receive())
+    finally:
+        hooks.unregister("before-send.sesv2.SendEmail", lose)
+    assert len(requests) == 1
 
 
 # What the provider tells later.
@@ -572,19 +574,9 @@ def test_the_table_of_kill_points_catches_a_handler_that_marks_after_it_sent() -
     def scenario(calls: Calls) -> None:
         with world("confirmation_email", **MAILING) as here:
             event = order(here)
-            keep(here, send_first)
+            here.module.ledger = SendFirst("confirmation_email")  # type: ignore[attr-defined]
             here.work(calls)
             assert len(here.mails) <= 1, event
 
     with pytest.raises(AssertionError):
         killed_everywhere(scenario)
-
-
-def keep(here: World, change: Callable[[Any], None]) -> None:
-    change(here.module)
-
-
-def send_first(module: Any) -> None:
-    from tests.lambdas.test_simulation import SendFirst
-
-    module.ledger = SendFirst("confirmation_email")
