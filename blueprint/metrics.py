@@ -39,6 +39,12 @@ DISK_USED = CustomMetric("ShopHost", "disk_used_percent", "Percent", "fullest of
 # Sent by shop/host/wal.sh in the log of PostgreSQL, as embedded metric format too.
 ARCHIVE_FAILURES = CustomMetric("ShopArchive", "ArchiveFailures", "Count", "attempts of the archive that failed")
 
+# Sent by the workers (lambdas/jobs/batch.py), all jobs together.
+WORK_DONE = CustomMetric("ShopWorkers", "Done", "Count", "events that a job has dealt with")
+WORK_FAILED = CustomMetric("ShopWorkers", "Failed", "Count", "attempts that failed and come again")
+WORK_REFUSED = CustomMetric("ShopWorkers", "Refused", "Count", "events set aside because no attempt can succeed")
+MAIL_PAUSED = CustomMetric("ShopWorkers", "MailPaused", "Count", "times that the provider took no mail for now")
+
 CUSTOM_METRICS: tuple[CustomMetric, ...] = (
     REQUESTS,
     ERRORS,
@@ -53,4 +59,8 @@ CUSTOM_METRICS: tuple[CustomMetric, ...] = (
     MEMORY_USED,
     DISK_USED,
     ARCHIVE_FAILURES,
+    WORK_DONE,
+    WORK_FAILED,
+    WORK_REFUSED,
+    MAIL_PAUSED,
 )

@@ -16,6 +16,7 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from shop.carts import MOST_LINES
 from shop.contracts import Credentials, Device, NewDevice, NewUser, Person, check, known_id, missing
 from shop.creating import Made, create
 from shop.ports import Shop
@@ -162,11 +163,13 @@ async def remove_device(shop: Shop, user: User, device_id: str | UUID) -> None:
 
 
 async def _merge(connection: Connection, old: UUID, cart: UUID) -> None:
+    """As much as a cart holds; the rest is left behind."""
     await connection.execute(
         "insert into cart_lines (cart, product_id, quantity) "
-        "select %s, product_id, quantity from cart_lines where cart = %s order by product_id "
+        "select %(cart)s, product_id, quantity from cart_lines where cart = %(old)s order by product_id "
+        "limit (select greatest(0, %(most)s - count(*)) from cart_lines where cart = %(cart)s) "
         "on conflict (cart, product_id) do update set quantity = least(99, cart_lines.quantity + excluded.quantity)",
-        (cart, old),
+        {"cart": cart, "old": old, "most": MOST_LINES},
     )
     await connection.execute("delete from cart_lines where cart = %s", (old,))
 

@@ -154,14 +154,17 @@ class Cache:
         breaker = self._breakers[self._node(key)]
         if not breaker.lets_through():
             return False, None
+        reached = False
         try:
             async with asyncio.timeout(BUDGET), self._places:
+                reached = True
                 # Does nothing while its nodes are known; when none of them is left, the endpoint knows the new ones.
                 await self._client.initialize(additional_startup_nodes_info=self._endpoint)
                 answer = await self._client.execute_command(*command)
         except Exception:  # nodes that die make the client raise nearly anything; for a cache no visitor sees an error
             self._failures += 1
-            breaker.bad()
+            if reached:  # who only waited for a place says nothing about the node
+                breaker.bad()
             return False, None
         breaker.good()
         return True, answer
@@ -186,7 +189,8 @@ def _client(nodes: CacheNodes, region: str) -> Any:
         max_connections=2 * AT_ONCE,  # never reached: one that breaks is replaced before it is gone
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
-        retry=Retry(NoBackoff(), 1),  # once, for a key that has moved
+        retry=Retry(NoBackoff(), 1),  # once, for a connection that was lost
+        reinitialize_steps=0,  # a slot that has moved is followed by itself; the others keep their connections
         require_full_coverage=False,
         **login,
     )

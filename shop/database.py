@@ -7,9 +7,11 @@ Lists, searches and product pages may come from a replica or a cache, a little l
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -29,6 +31,8 @@ Connection = AsyncConnection[DictRow]
 
 # PostgreSQL itself gives up before the visitor does; a lock is waited for shorter than a statement may run.
 OPTIONS = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=15s"
+# Longer than PostgreSQL lets a statement or a pause take: who says nothing for so long never will.
+READ_SECONDS, WRITE_SECONDS = 6.0, 20.0
 # A server that vanished without a word is noticed within seconds, not when the kernel has lost all hope.
 NETWORK = {
     "connect_timeout": 2,
@@ -89,8 +93,10 @@ class Database:
     async def write(self) -> AsyncIterator[Connection]:
         """One transaction on the primary, committed at the end unless something is raised."""
         with trouble():
-            async with self._primary.connection() as connection, connection.transaction():
-                yield connection
+            async with self._primary.connection() as connection:
+                with hang_up_after(WRITE_SECONDS, connection):
+                    async with connection.transaction():
+                        yield connection
 
     async def read(self, sql: str, parameters: Parameters = None, after: str | None = None) -> list[DictRow]:
         """From a replica that has come as far as `after`, the visitor's own last write; else from the primary."""
@@ -101,7 +107,7 @@ class Database:
                 rows = await replica.read(sql, parameters, wanted)
             except psycopg.errors.QueryCanceled:  # too slow everywhere: the primary must not suffer from it as well
                 raise _unavailable() from None
-            except NO_ANSWER:
+            except (*NO_ANSWER, psycopg.ProgrammingError):  # the latter where it has not replayed a migration yet
                 self._fallbacks += 1
             else:
                 if rows is not None:
@@ -186,7 +192,23 @@ def parse(position: object) -> int:
 
 
 async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[DictRow]:
-    return await (await connection.execute(sql.encode(), parameters)).fetchall()
+    with hang_up_after(READ_SECONDS, connection):
+        return await (await connection.execute(sql.encode(), parameters)).fetchall()
+
+
+@contextmanager
+def hang_up_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """A server that hangs keeps its connections and answers nothing, so this end of them is closed."""
+
+    def hang_up() -> None:
+        with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

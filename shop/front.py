@@ -157,8 +157,7 @@ def page(
             if who == "staff" and not visit.user.is_staff:
                 raise Problem(403, "staff-only", "This page is for the people who run the shop.")
             if unsafe and submit:
-                form = (await request.form()).items()
-                visit.typed = {name: text.replace("\0", "") for name, text in form if isinstance(text, str)}
+                visit.typed = await typed(request)
                 try:
                     return await submit(visit)
                 except Problem as problem:
@@ -171,6 +170,15 @@ def page(
 
     methods = [method for method, handler in (("GET", show), ("POST", submit)) if handler]
     return Route(path, answer, methods=methods, name=(show or submit or answer).__name__)
+
+
+async def typed(request: Request) -> dict[str, str]:
+    """What a form says; a form may name any encoding, and with some of them write what is no text."""
+    try:
+        form = (await request.form()).items()
+        return {name: text.encode().decode().replace("\0", "") for name, text in form if isinstance(text, str)}
+    except UnicodeError:
+        raise Problem(400, "bad-form", "This form is not written as text.") from None
 
 
 def came_from_us(request: Request) -> bool:

@@ -25,6 +25,8 @@ HEALTH = ("/healthz", "/readyz")
 STATIC = "/static/"
 TRACE = re.compile(r"[A-Za-z0-9=;:,._+/-]{1,200}")
 POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}")
+# Before and behind everything: with the first only a cache is left out, with the second only the primary may answer.
+FIRST, LAST = "0/0", "FFFFFFFF/FFFFFFFF"
 PICTURE_UPLOAD = re.compile(r"(/api/v1)?/staff/products/[^/]+/(images|picture)")
 VIEW = re.compile(r"(?:/api/v1)?/products/(\d{1,18})")
 
@@ -56,7 +58,7 @@ class Door:
 
     def __init__(self, app: ASGIApp, settings: Settings, load: observe.Load) -> None:
         self._app, self._load = app, load
-        self._proxies, self._replicas = settings.proxies, bool(settings.replicas)
+        self._proxies, self._copies = settings.proxies, bool(settings.replicas or settings.cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in HEALTH:
@@ -74,7 +76,7 @@ class Door:
                 _secure(request, headers, status)
                 if "public" not in headers["Cache-Control"]:  # what all may share says nothing about one
                     headers.update({"X-Request-Id": request.state.trace, **allowance})
-                    if self._replicas and request.method not in SAFE and status < 400:
+                    if self._copies and request.method not in SAFE and status < 400:
                         await _carry_position(request, headers)
             await send(message)
 
@@ -111,7 +113,7 @@ class Door:
         request.state.trace = trace_of(headers)
         request.state.address = address(request.scope, headers, self._proxies)
         position = headers.get("x-read-after") or request.cookies.get("read_after", "")
-        request.state.after = position if self._replicas and POSITION.fullmatch(position) else None
+        request.state.after = position if self._copies and POSITION.fullmatch(position) else None
         return request
 
     def _let_in(self, request: Request) -> None:
@@ -196,14 +198,13 @@ def bounded(scope: Scope, receive: Receive) -> Receive:
 async def _carry_position(request: Request, headers: MutableHeaders) -> None:
     """After a write the client carries the database's position, and no replica that is behind it answers him."""
     try:
-        position = await request.app.state.shop.database.position()
+        position = await request.app.state.shop.database.position() or FIRST
     except Problem:  # what was asked for is done, and that is the answer
-        return
-    if position:
-        secure = "; Secure" if request.scope["scheme"] == "https" else ""
-        age = f"Max-Age={SECONDS_TO_READ_OWN_WRITES}"
-        headers["X-Read-After"] = position
-        headers.append("Set-Cookie", f"read_after={position}; {age}; Path=/; HttpOnly; SameSite=Lax{secure}")
+        position = LAST
+    secure = "; Secure" if request.scope["scheme"] == "https" else ""
+    age = f"Max-Age={SECONDS_TO_READ_OWN_WRITES}"
+    headers["X-Read-After"] = position
+    headers.append("Set-Cookie", f"read_after={position}; {age}; Path=/; HttpOnly; SameSite=Lax{secure}")
 
 
 def trace_of(headers: Headers) -> str:

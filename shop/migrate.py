@@ -10,6 +10,8 @@ from psycopg import sql
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 20260103
+# Whoever waits for a table lets nobody else pass; rather try again later than stop the shop.
+LOCK_SECONDS = 10
 TABLE = """
 create table if not exists schema_migrations (
     name text primary key,
@@ -31,8 +33,7 @@ def migrate(conninfo: str, role: str | None = None, *, folder: Path = FOLDER) ->
     applied = []
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=5, application_name="shop-migrate") as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK,))  # until the connection ends
-        # Whoever waits for a table lets nobody else pass; rather try again later than stop the shop.
-        connection.execute("set lock_timeout = '10s'")
+        connection.execute("select set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
         if role is not None:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         connection.execute(TABLE)

@@ -128,7 +128,8 @@ async def _place(connection: Connection, user: User, asked: NewOrder) -> Order:
             "values (%(order_id)s, %(product_id)s, %(name)s, %(price_cents)s, %(quantity)s)",
             [{**line, "order_id": row["id"]} for line in lines],
         )
-    await connection.execute("delete from cart_lines where cart = %s", (user.cart,))
+    bought = [line["product_id"] for line in lines]  # what he has put in meanwhile stays
+    await connection.execute("delete from cart_lines where cart = %s and product_id = any(%s)", (user.cart, bought))
     return await _read(connection, row["id"])
 
 

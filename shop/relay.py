@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.conninfo import make_conninfo
 
 from shop import aws, observe
+from shop.database import login
 from shop.settings import BadSetting, Server, Settings
 
 LEADER = 20260104
@@ -125,17 +126,7 @@ def _line(event: Any) -> str:
 
 def conninfo(server: Server) -> str:
     """How to log in once, outside the pools of the requests and without their time limits."""
-    token = aws.database_token(server.host, server.port, server.user) if server.auth == "iam" else server.password
-    return make_conninfo(
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        dbname=server.name,
-        password=token or None,
-        sslmode=server.sslmode,
-        connect_timeout=5,
-        application_name="shop-beside",
-    )
+    return make_conninfo(**{**login(server), "application_name": "shop-beside"})
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:

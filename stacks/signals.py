@@ -16,11 +16,15 @@ from blueprint.metrics import (
     IN_FLIGHT,
     JOB_FAILURES,
     LATENCY,
+    MAIL_PAUSED,
     MEMORY_USED,
     OUTBOX_AGE,
     POOL_USED,
     POOL_WAITING,
     REQUESTS,
+    WORK_DONE,
+    WORK_FAILED,
+    WORK_REFUSED,
     CustomMetric,
 )
 from blueprint.parts import Protection
@@ -149,7 +153,12 @@ class SignalsStack(BlueprintStack):
             queue.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, label=name)
             for name, queue in queues.items()
         ]
-        return [_graph("Background: oldest job (s)", age), _graph("Background: dead letters", dead)]
+        outcomes = [self._custom(metric, "Sum") for metric in (WORK_DONE, WORK_FAILED, WORK_REFUSED, MAIL_PAUSED)]
+        return [
+            _graph("Background: oldest job (s)", age),
+            _graph("Background: dead letters", dead),
+            _graph("Background: events a minute", outcomes),
+        ]
 
     def _custom(self, metric: CustomMetric, statistic: str) -> cloudwatch.Metric:
         return custom_metric(metric, environment=self._name, statistic=statistic)

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from blueprint.environment import Environment
-from blueprint.metrics import OUTBOX_AGE
+from blueprint.metrics import MAIL_PAUSED, OUTBOX_AGE
 from blueprint.parts import Job, Protection, Workers
 from building_blocks.alerts import alarm, custom_metric
 from building_blocks.analytics import Analytics
@@ -83,6 +83,15 @@ class WorkersStack(BlueprintStack):
             meaning="Events wait in the outbox: no relay runs, or the topic takes nothing",
             alerts=self._network.alerts,
             missing_is_bad=True,
+        )
+        alarm(
+            self,
+            "MailPaused",
+            metric=custom_metric(MAIL_PAUSED, environment=self._environment.name, statistic="Sum"),
+            threshold=1,
+            minutes=1,
+            meaning="The provider takes no mail: its daily limit is reached, or the account may not send. Mail waits",
+            alerts=self._network.alerts,
         )
         for job in spec.jobs:
             self._job(job)

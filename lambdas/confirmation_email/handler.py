@@ -18,7 +18,6 @@ from jobs.batch import Message, count, document, for_each_message, logger
 from jobs.confirmation import Letter
 from jobs.events import Event, Later, Refused
 from jobs.ledger import MARGIN_SECONDS, Ledger, Unknown
-from jobs.notices import TAG
 
 SEND_SECONDS = CONNECT_SECONDS + READ_SECONDS
 # The queue gives up after the fifth attempt and says no reason, so the fourth is the last that can.
@@ -66,15 +65,18 @@ def confirm(event: Event, message: Message) -> None:
     if ledger.suppressed(letter.recipient):
         logger.info("skipped: the address is suppressed")
         return
-    if message.seconds_left() < SEND_SECONDS:
-        raise Later("too little time left to send")
     try:
         attempt = ledger.begin(event.id, message.seconds_left())
     except Unknown as unknown:
         if message.receives >= LAST_ATTEMPT:
             raise Refused(str(unknown)) from None
         raise
-    if attempt is not None and send(letter, event, attempt, message):
+    if attempt is None:
+        return
+    if message.seconds_left() < SEND_SECONDS:
+        ledger.not_sent(event.id, attempt)
+        raise Later("too little time left to send")
+    if send(letter, event, attempt, message):
         # If this fails, or we are gone before it, the provider's notice says the same.
         ledger.sent(event.id)
 
@@ -90,7 +92,9 @@ def send(letter: Letter, event: Event, attempt: str, message: Message) -> bool:
             if not never_accepted(error):
                 # When it comes again the row is nobody's, and the notice may have settled it.
                 raise Later(f"no clear answer: {error!r}", message.seconds_left() + MARGIN_SECONDS) from error
-            code, text = what_is_wrong(error)
+            # Without an answer there was no connection.
+            answer = error.response["Error"] if isinstance(error, ClientError) else {}
+            code, text = answer.get("Code", type(error).__name__), answer.get("Message", "")
             stopped = code in STOPPED or "daily" in text.lower()
             if code in TOO_FAST and not stopped and message.seconds_left() > wait + SEND_SECONDS:
                 sleep(random.uniform(0.5, 1) * wait)
@@ -118,15 +122,9 @@ def hand_over(letter: Letter, event: Event) -> None:
         FromEmailAddress=os.environ["MAIL_FROM"],
         Destination={"ToAddresses": [letter.mailbox]},
         Content={"Simple": {"Subject": subject, "Body": {"Text": text}}},
-        EmailTags=[{"Name": TAG, "Value": event.id}],
+        EmailTags=[{"Name": notices.TAG, "Value": event.id}],
         **rules,
     )
-
-
-def what_is_wrong(error: ClientError | BotoCoreError) -> tuple[str, str]:
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    return type(error).__name__, ""
 
 
 handler = for_each_message(attend)

@@ -19,15 +19,15 @@ from jobs.events import Event, Later, Refused, decode
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
-# Twice as long after each attempt; the fifth is the last, so four of these lie between them.
-FIRST_WAIT, LONGEST_WAIT = 10, 900
+SHORTEST_WAIT = 10  # doubled with each attempt
 LARGEST_MESSAGE = 256 * 1024
 LARGEST_REASON = 256
 # SQS refuses to be sent any other character.
 UNSENDABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 logger = Logger()
-metrics = Metrics(namespace="ShopWorkers")
+# All jobs together: each queue has its own figures from SQS, and every further dimension would be another paid metric.
+metrics = Metrics(namespace="ShopWorkers", service="")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class Message:
 def for_each_event(work: Callable[[Event], None]) -> Handler:
     """A Lambda handler that does `work` for each event of a batch.
 
-    Refused sets the message aside at once, with its reason. Any other exception brings this message back later, and
-    no other one.
+    Refused sets its message aside at once, with the reason. Any other exception brings it back later, and no other.
     """
     return for_each_message(lambda message: work(message.event()))
 
@@ -77,9 +76,7 @@ def for_each_message(work: Callable[[Message], None]) -> Handler:
             logger.remove_keys(["message_id", "receives", "event", "type", "trace"])
 
     def handler(batch: dict[str, Any], context: Any) -> Any:
-        # Beside the job's own metrics the sum over all jobs, for alarms and the dashboard.
         metrics.set_default_dimensions(Environment=os.environ["SHOP_NAME"])
-        metrics.add_dimensions(Environment=os.environ["SHOP_NAME"])
         processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         failed = process_partial_response(batch, attend, processor, context)
         metrics.flush_metrics()
@@ -116,13 +113,12 @@ def set_aside(body: str, reason: str) -> None:
 def come_later(receipt: str, receives: int, error: Exception) -> None:
     """Wait longer after each attempt, not all messages equally long, and at least as long as the error asks for."""
     count("Failed")
+    wait = random.uniform(0.5, 1) * SHORTEST_WAIT * 2**receives
     if isinstance(error, Later):
+        wait = max(wait, error.seconds)
         logger.warning("later", reason=str(error))
     else:
         logger.exception("failed")
-    wait = random.uniform(0.5, 1) * min(LONGEST_WAIT, FIRST_WAIT * 2**receives)
-    if isinstance(error, Later):
-        wait = max(wait, error.seconds)
     try:
         client("sqs").change_message_visibility(
             QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=receipt, VisibilityTimeout=int(wait) + 1

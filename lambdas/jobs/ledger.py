@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from time import time as now
 from typing import Any
 from uuid import uuid4
@@ -31,15 +30,6 @@ class Unknown(Later):
     """It may have been sent, or not. It is not sent again."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """What stands in the table: the state, how long it holds, and which attempt wrote it."""
-
-    state: str
-    until: float
-    attempt: str
-
-
 class Ledger:
     """The rows of one job, in the table that all jobs share."""
 
@@ -52,14 +42,30 @@ class Ledger:
         `seconds` is how long this attempt can last. Past that, nobody is at it.
         """
         attempt = uuid4().hex
-        found = self._claim(key, attempt, seconds)
-        if found is None:
+        try:
+            self._put(
+                f"{self._job}#{key}",
+                "sending",
+                until=now() + seconds + MARGIN_SECONDS,
+                attempt=attempt,
+                ConditionExpression="attribute_not_exists(id) OR #state = :free",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":free": {"S": "free"}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
             return attempt
-        if found.state == "sent":
+        except (ClientError, BotoCoreError) as error:
+            if not _declined(error):
+                self.not_sent(key, attempt)  # it may be ours all the same
+                raise
+            found = _row(error.response["Item"])
+        if found["attempt"] == attempt:
+            return attempt  # only the first answer got lost, and botocore asked again
+        if found["state"] == "sent":
             return None
-        if found.state == "sending":
-            if found.until > now():
-                raise Later("being sent elsewhere", found.until - now())
+        if found["state"] == "sending":
+            if (left := float(found["until"]) - now()) > 0:
+                raise Later("being sent elsewhere", left)
             if not self._mark(key, "unknown", "#state = :sending", sending="sending"):
                 raise Later("settled just now")
         raise Unknown("unknown: may have been sent")
@@ -84,7 +90,7 @@ class Ledger:
 
     def paused(self) -> bool:
         row = self._get(f"paused#{self._job}")
-        return row is not None and row.until > now()
+        return row is not None and float(row["until"]) > now()
 
     def suppress(self, address: str) -> None:
         """Nothing is sent there any more. The address is kept as a hash, and for ever."""
@@ -92,29 +98,6 @@ class Ledger:
 
     def suppressed(self, address: str) -> bool:
         return self._get(_hashed(address)) is not None
-
-    def _claim(self, key: str, attempt: str, seconds: float) -> Row | None:
-        """None when it is ours from now on; otherwise what stands there."""
-        try:
-            self._put(
-                f"{self._job}#{key}",
-                "sending",
-                until=now() + seconds + MARGIN_SECONDS,
-                attempt=attempt,
-                ConditionExpression="attribute_not_exists(id) OR #state = :free",
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":free": {"S": "free"}},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except (ClientError, BotoCoreError) as error:
-            if not _declined(error):
-                # It may be ours all the same.
-                self.not_sent(key, attempt)
-                raise
-            found = _row(error.response["Item"])
-            # Ours after all when only the first answer got lost, and botocore asked again.
-            return None if found.attempt == attempt else found
-        return None
 
     def _mark(self, key: str, state: str, only_if: str, told_by: str = "job", **values: str) -> bool:
         """Whether the condition held, so that the state is this one now."""
@@ -142,15 +125,16 @@ class Ledger:
             row["expires_at"] = {"N": str(int(now()) + KEPT_SECONDS)}
         client("dynamodb").put_item(TableName=os.environ["STATE_TABLE"], Item=row, **only_if)
 
-    def _get(self, key: str) -> Row | None:
+    def _get(self, key: str) -> dict[str, str] | None:
         answer = client("dynamodb").get_item(
             TableName=os.environ["STATE_TABLE"], Key={"id": {"S": key}}, ConsistentRead=True
         )
         return _row(answer["Item"]) if "Item" in answer else None
 
 
-def _row(item: dict[str, Any]) -> Row:
-    return Row(item["state"]["S"], float(item["until"]["N"]), item["attempt"]["S"])
+def _row(item: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Without the types."""
+    return {name: next(iter(value.values())) for name, value in item.items()}
 
 
 def _declined(error: Exception) -> bool:

@@ -44,12 +44,13 @@ def attend(message: Message) -> None:
 
 def tell(device: str, push: notification.Message, event: Event, message: Message) -> None:
     """Has a row for each device, so that one that is in doubt does not keep the others from it."""
-    if message.seconds_left() < CONNECT_SECONDS + READ_SECONDS:
-        raise Later("too little time left to push")
     key = f"{event.id}#{hashlib.sha256(device.encode()).hexdigest()[:16]}"
     attempt = ledger.begin(key, message.seconds_left())
     if attempt is None:
         return
+    if message.seconds_left() < CONNECT_SECONDS + READ_SECONDS:
+        ledger.not_sent(key, attempt)
+        raise Later("too little time left to push")
     try:
         # One attempt: botocore would ask again after a lost answer, and so push twice.
         client("sns", attempts=1).publish(TargetArn=device, Subject=push.subject, Message=push.text)

@@ -68,7 +68,7 @@ write_settings() { # /shop/database/managed/endpoint becomes DATABASE_MANAGED_EN
   log_group=$(sed -n 's/^LOGS_APP=//p' <<<"$text")
   if [[ $SHOP_ROLE == server ]]; then
     text=$(only_here "$text")
-    own=$'LISTEN=127.0.0.1:8080\nFRONT_HOPS=1\nDATABASE_HOST_ENDPOINT=127.0.0.1\nFILES_FOLDER=/var/lib/shop/files'
+    own=$'LISTEN=127.0.0.1:8080\nFRONT_HOPS=1\nDATABASE_HOST_ENDPOINT=127.0.0.1\nFILES_FOLDER='$uploads
   fi
   # The shop reads this itself, also while it runs; what is secret is in another file.
   put /etc/shop/app.env 0640 "SHOP_NAME=$SHOP_NAME"$'\n'"AWS_REGION=$SHOP_REGION"$'\n'"AWS_DEFAULT_REGION=$SHOP_REGION

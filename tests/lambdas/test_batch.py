@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 from jobs import batch
 from jobs.events import Event, Later, Refused, encode, happened
 from tests.lambdas.world import ATTEMPTS, BATCH, Call, Calls, World, between, killed_everywhere, world
+from workbench.synth import ROOT
 
 Work = Callable[[Event], None]
 
@@ -281,9 +286,7 @@ def test_of_what_a_message_holds_only_ids_are_logged(here: World, capsys: pytest
     assert "example.com" not in capsys.readouterr().out
 
 
-def test_metrics_count_each_outcome_for_the_job_and_over_all_jobs(
-    here: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_metrics_count_each_outcome_over_all_jobs(here: World, capsys: pytest.CaptureFixture[str]) -> None:
     give(here, Done(RuntimeError("down"), Refused("because")))
     for order in range(4):
         here.send(placed(order))
@@ -291,8 +294,8 @@ def test_metrics_count_each_outcome_for_the_job_and_over_all_jobs(
     [line] = [line for line in logged(capsys) if "_aws" in line]
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ShopWorkers"
-    assert sorted(map(sorted, directive["Dimensions"])) == [["Environment"], ["Environment", "service"]]
-    assert (line["Environment"], line["service"]) == ("trial", "analytics")
+    assert directive["Dimensions"] == [["Environment"]]
+    assert line["Environment"] == "trial"
     assert {name: sum(line[name]) for name in ("Done", "Refused", "Failed")} == {"Done": 2, "Refused": 1, "Failed": 1}
 
 
@@ -303,9 +306,10 @@ def test_metrics_of_one_batch_do_not_count_again_with_the_next(here: World, caps
         here.work()
     lines = [line for line in logged(capsys) if "_aws" in line]
     assert [sum(line["Done"]) for line in lines] == [1, 1, 1]
-    assert all(len(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]) == 2 for line in lines)
+    assert all(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Environment"]] for line in lines)
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_anywhere_loses_nothing() -> None:
     def scenario(calls: Calls) -> None:
         with world("analytics") as here:
@@ -330,3 +334,45 @@ def test_a_job_that_dies_anywhere_loses_nothing() -> None:
 
     points = killed_everywhere(scenario)
     assert {"after s3.GetObject", "before sqs.SendMessage", "after sqs.ChangeMessageVisibility"} <= set(points)
+
+
+TRACED = """
+import sys
+from tests.lambdas.world import world
+with world("analytics") as here:
+    from jobs import batch
+    from jobs.events import happened
+    here.handler = batch.for_each_event(batch.document)
+    event = happened("order.placed", order_id=1)
+    here.put(event.document_key, {})
+    here.send(event)
+    assert here.invoke(here.receive()) == set()
+    assert "aws_xray_sdk" in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_in_lambda_the_tracing_daemon_hears_of_the_handler_and_of_each_call() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(10)
+        variables = {
+            "LAMBDA_TASK_ROOT": "/var/task",
+            "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
+            "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}",
+        }
+        subprocess.run([sys.executable, "-c", TRACED], check=True, env={**os.environ, **variables}, timeout=60)
+        heard = set[str]()
+        while "## handler" not in heard:
+            header, _, span = daemon.recv(65536).decode().partition("\n")
+            assert json.loads(header)["format"] == "json"
+            heard.add(json.loads(span)["name"])
+    assert {"s3", "## handler"} <= heard
+
+
+def test_elsewhere_the_tracing_library_is_not_even_imported() -> None:
+    code = "import sys; from jobs import batch; batch.for_each_event(print); assert 'aws_xray_sdk' not in sys.modules"
+    variables = {name: value for name, value in os.environ.items() if name != "LAMBDA_TASK_ROOT"}
+    path = str(ROOT / "lambdas")
+    subprocess.run([sys.executable, "-c", code], check=True, env={**variables, "PYTHONPATH": path}, timeout=60)

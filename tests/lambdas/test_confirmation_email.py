@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs import confirmation, notices
@@ -165,6 +165,9 @@ def test_what_is_no_order_is_refused(document: Any) -> None:
 
 
 @given(st.text(min_size=1, max_size=200))
+@example("\u540d" * 200)
+@example("\u00c4" * 200)
+@example('Zoe "Bcc: all@example.com", (x) <b@example.com>')
 def test_any_name_is_refused_or_read_back_from_the_header_as_it_was(name: str) -> None:
     try:
         letter = confirmation.compose(changed("customer", name=name))
@@ -276,13 +279,13 @@ def test_when_no_time_is_left_it_comes_again_and_is_sent_then(here: World, monke
     assert here.dead_letters() == []
 
 
-def test_nothing_is_begun_that_the_time_left_is_too_short_for(here: World) -> None:
+def test_nothing_is_sent_that_the_time_left_is_too_short_for(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     event = order(here)
     batch = here.receive()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tests.lambdas.world.TIMEOUT_SECONDS", 5)
-        assert len(here.invoke(batch)) == 1
-    assert state(here, event) is None
+    monkeypatch.setattr("tests.lambdas.world.TIMEOUT_SECONDS", 5)
+    assert len(here.invoke(batch)) == 1
+    assert here.mails == []
+    assert state(here, event) == "free"
 
 
 @pytest.mark.parametrize(
@@ -516,6 +519,7 @@ def test_what_is_not_from_the_provider_is_no_notice(body: str) -> None:
 # Wherever it dies.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [1, 2])
 def test_wherever_it_dies_the_mail_is_sent_at_most_once_and_nothing_is_forgotten(copies: int) -> None:
     ends: dict[str, int] = {}
@@ -541,6 +545,7 @@ def test_wherever_it_dies_the_mail_is_sent_at_most_once_and_nothing_is_forgotten
     assert ends == {"sent": 1 + len(points) - 2, "unknown": 2}
 
 
+@pytest.mark.slow
 def test_wherever_it_dies_during_a_pause_the_mail_is_sent_once_in_the_end() -> None:
     def scenario(calls: Calls) -> None:
         with world("confirmation_email", **MAILING) as here:
@@ -555,6 +560,7 @@ def test_wherever_it_dies_during_a_pause_the_mail_is_sent_once_in_the_end() -> N
     assert points.count("before sqs.SendMessage") == 1
 
 
+@pytest.mark.slow
 def test_a_notice_is_heard_wherever_it_dies() -> None:
     def scenario(calls: Calls) -> None:
         with world("confirmation_email", **MAILING) as here:
@@ -570,6 +576,7 @@ def test_a_notice_is_heard_wherever_it_dies() -> None:
     assert killed_everywhere(scenario)
 
 
+@pytest.mark.slow
 def test_the_table_of_kill_points_catches_a_handler_that_marks_after_it_sent() -> None:
     def scenario(calls: Calls) -> None:
         with world("confirmation_email", **MAILING) as here:

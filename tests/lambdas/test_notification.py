@@ -136,7 +136,7 @@ def test_a_device_that_may_have_been_told_is_not_told_again_and_a_person_hears_o
     assert here.invocations == 2
 
 
-def test_nothing_is_begun_that_the_time_left_is_too_short_for(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pushed_that_the_time_left_is_too_short_for(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     tell(here, here.device("one"))
     batch = here.receive()
     monkeypatch.setattr("tests.lambdas.world.TIMEOUT_SECONDS", 5)
@@ -145,6 +145,7 @@ def test_nothing_is_begun_that_the_time_left_is_too_short_for(here: World, monke
     assert told(here) == []
 
 
+@pytest.mark.slow
 def test_wherever_it_dies_no_device_is_told_twice_and_none_is_forgotten() -> None:
     unknown = 0
 

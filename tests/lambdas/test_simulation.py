@@ -107,7 +107,7 @@ class SendFirst(Ledger):
 
     def begin(self, key: str, seconds: float) -> str | None:
         row = self._get(f"{JOB}#{key}")
-        return f"{seconds}" if row is None or row.state != "sent" else None
+        return f"{seconds}" if row is None or row["state"] != "sent" else None
 
     def sent(self, key: str) -> None:
         self._put(f"{JOB}#{key}", "sent")

@@ -24,7 +24,7 @@ from moto import mock_aws
 from moto.sqs.models import sqs_backends
 
 from jobs import aws
-from jobs.batch import logger, metrics
+from jobs.batch import logger
 from jobs.events import Event, encode
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
@@ -323,7 +323,6 @@ def world(job: str, **variables: str) -> Iterator[World]:
             for name, value in names.items():
                 patched.setenv(name, value)
             patched.setattr("jobs.ledger.now", clock.time)
-            patched.setattr(metrics.provider, "service", job)
             for handler in logger.handlers:
                 patched.setattr(handler, "stream", Output())
             patched.setattr("moto.sqs.models.unix_time", clock.time)

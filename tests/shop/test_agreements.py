@@ -1,4 +1,4 @@
-"""What the hosts' files repeat from the building blocks, because they cannot import them."""
+"""What the hosts' files repeat from the building blocks and from the shop, because they cannot import them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 
 import pytest
 
+from building_blocks.files import ARCHIVE
 from building_blocks.load_balancer import INTERNAL_PATHS
 from building_blocks.network import CIDR
+from shop.middleware import PICTURE_BODY
+from shop.serve import SECONDS_TO_FINISH
 from workbench.synth import ROOT
 
 HOST = ROOT / "shop" / "host"
@@ -24,3 +27,24 @@ def test_the_single_host_hides_the_same_paths_as_the_load_balancer(name: str) ->
         assert re.match(hidden, path.replace("*", "anything"))
     for path in ("/", "/healthz", "/products/metrics", "/readyzzz"):
         assert not re.match(hidden, path)
+
+
+def test_nginx_passes_on_what_the_shop_reads_of_a_picture_and_no_more() -> None:
+    (most,) = re.findall(r"client_max_body_size (\d+)m;", (HOST / "nginx.conf").read_text())
+    assert int(most) * 1024**2 == PICTURE_BODY
+
+
+def test_systemd_waits_longer_than_the_shop_takes_to_finish() -> None:
+    (seconds,) = re.findall(r"TimeoutStopSec=(\d+)", (HOST / "shop-process.conf").read_text())
+    assert int(seconds) >= SECONDS_TO_FINISH + 5
+
+
+def test_uploads_are_where_the_shop_may_write() -> None:
+    (uploads,) = re.findall(r"uploads=(\S+)", (HOST / "server.sh").read_text())
+    process = (HOST / "shop-process.conf").read_text()
+    assert f"ReadWritePaths=-{uploads}\n" in process
+    assert f"RequiresMountsFor={uploads}\n" in process
+
+
+def test_the_archive_goes_where_the_bucket_lets_it_expire() -> None:
+    assert f"key={ARCHIVE}$cluster/" in (HOST / "wal.sh").read_text()

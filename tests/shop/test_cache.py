@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from redis.cluster import RedisCluster
 from shop import aws
 from shop.breaker import Breaker
 from shop.cache import AT_ONCE, BUDGET, TOMBSTONE, TOMBSTONE_SECONDS, Cache
+from shop.database import Database
 from shop.settings import CacheNodes
 from tests.shop.storing import cached, opened, until
 from workbench.lab.servers import LOOPBACK, Postgres, Valkey, free_port
@@ -226,64 +228,86 @@ def test_a_reader_slower_than_a_tombstone_keeps_what_he_has_read_to_himself(valk
     asyncio.run(test())
 
 
-def test_a_row_that_a_lagging_replica_still_has_is_never_served_after_the_write(
-    tmp_path: Path, valkey: Valkey, raw: Any
-) -> None:
-    """Readers load from a real replica that is 300 ms late, while a writer changes the row and forgets the key."""
-    assert raw.ping(target_nodes=RedisCluster.PRIMARIES)
-    primary = Postgres(tmp_path / "primary")
-    primary.sql("create table facts (id int primary key, version int); insert into facts values (1, 0)")
-    replica = Postgres(tmp_path / "replica", copy_of=primary)
-    replica.sql("alter system set recovery_min_apply_delay = '300ms'")
-    replica.sql("select pg_reload_conf()")
-    wrong: list[tuple[int, int]] = []
-    late = answers = 0
+@dataclass
+class History:
+    """Reads of rows that are changed meanwhile, from two processes, through a cache, from a replica that is late."""
 
-    async def test() -> None:
-        nonlocal late
+    database: Database
+    raced: int = 0
+    asked: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    async def of(self, number: int, writer: Cache, other: Cache) -> None:
+        """One row: read by some while it is changed once, and for longer than the replica is late."""
+        begin, seen = time.monotonic(), list[float]()
+
+        async def load(fresh: bool) -> bytes:
+            sql = "select version from facts where id = %s"
+            (row,) = await (self.database.read_primary if fresh else self.database.read)(sql, (number,))
+            self.raced += bool(seen) and row["version"] == 0
+            return str(row["version"]).encode()
+
+        async def read(cache: Cache) -> None:
+            await asyncio.sleep(random.uniform(0, 0.04))
+            while time.monotonic() < begin + 0.8:
+                # In another process one may still join a question that was asked before the write.
+                known = bool(seen) and (cache is writer or time.monotonic() > seen[0] + 0.1)
+                value = await cache.get_or_load(f"fact:{number}", load, ttl=60)
+                self.asked += 1
+                if known and value != b"1":
+                    self.wrong.append(f"row {number}, {time.monotonic() - seen[0]:.3f} s after the write")
+                await asyncio.sleep(random.uniform(0, 0.02))
+
+        async def write() -> None:
+            await asyncio.sleep(random.uniform(0.01, 0.04))
+            async with self.database.write() as connection:
+                await connection.execute("update facts set version = 1 where id = %s", (number,))
+            await writer.forget(f"fact:{number}")
+            seen.append(time.monotonic())
+
+        await asyncio.gather(write(), *(read(cache) for cache in (writer, other) for _ in range(2)))
+
+
+@pytest.mark.parametrize("forgetting", ["by a tombstone", "by deletion alone"])
+def test_a_row_that_a_late_replica_still_has_is_never_served_after_the_write(
+    tmp_path: Path, valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch, forgetting: str
+) -> None:
+    """The control only deletes the key: then readers fill in what the replica still has."""
+    assert raw is not None
+    if forgetting == "by deletion alone":
+
+        async def delete(self: Cache, key: str) -> bool:
+            self._owed.discard(key)
+            return (await self._ask(key, "DEL", key))[0]
+
+        monkeypatch.setattr(Cache, "_bury", delete)
+    primary = Postgres(tmp_path / "primary")
+    primary.sql("create table facts (id int primary key, version int default 0)")
+    primary.sql("insert into facts (id) select generate_series(1, 200)")
+    replica = Postgres(tmp_path / "replica", copy_of=primary)
+    replica.sql("alter system set recovery_min_apply_delay = '400ms'")
+    replica.sql("select pg_reload_conf()")
+
+    async def test() -> History:
         urls = primary.url("postgres"), replica.url("postgres")
         async with opened(*urls) as database, cached(valkey.nodes) as one, cached(valkey.nodes) as other:
-            written, done = 0, asyncio.Event()
-
-            async def load(fresh: bool) -> bytes:
-                nonlocal late
-                sql = "select version from facts"
-                (row,) = await (database.read_primary(sql) if fresh else database.read(sql))
-                late += row["version"] < written
-                return str(row["version"]).encode()
-
-            async def read(cache: Cache) -> None:
-                nonlocal answers
-                while not done.is_set():
-                    known = written
-                    version = int(await cache.get_or_load("fact", load, ttl=0.2))
-                    answers += 1
-                    if version < known:
-                        wrong.append((version, known))
-                    await asyncio.sleep(random.uniform(0, 0.01))
-
-            async def write() -> None:
-                nonlocal written
-                for version in range(1, 40):
-                    async with database.write() as connection:
-                        await connection.execute("update facts set version = %s", (version,))
-                    await one.forget("fact")
-                    written = version
-                    # Now and then long enough for the tombstone to end and for entries to come and go.
-                    await asyncio.sleep(TOMBSTONE_SECONDS + 1 if version % 20 == 0 else random.uniform(0, 0.15))
-                done.set()
-
-            await asyncio.gather(write(), *(read(cache) for cache in (one, other) for _ in range(4)))
-            assert database.gauges()["ReplicaReads"] > 20
+            history = History(database)
+            for first in range(1, 200, 20):
+                await asyncio.gather(*(history.of(number, one, other) for number in range(first, first + 20)))
+            assert one.gauges()["CacheFailures"] == other.gauges()["CacheFailures"] == 0
+            return history
 
     try:
-        asyncio.run(test())
+        history = asyncio.run(test())
     finally:
         replica.stop()
         primary.stop()
-    assert answers > 1000
-    # Whoever asked in the moment of the write may join a question that another one of the process asked before it.
-    assert wrong == [], f"{len(wrong)} of {answers}"
+    print(f"{forgetting}: {len(history.wrong)} of {history.asked} wrong, {history.raced} old rows read after a write")
+    if forgetting == "by a tombstone":
+        assert history.raced > 0
+        assert history.wrong == []
+    else:
+        assert len(history.wrong) > 100
 
 
 def test_a_cache_that_dies_under_load_costs_time_and_no_errors_and_comes_back(own_valkey: Valkey) -> None:
@@ -376,32 +400,6 @@ def test_a_cache_that_says_nothing_never_adds_more_than_the_budget(valkey: Valke
     asyncio.run(test())
 
 
-def test_one_shard_that_hangs_leaves_most_of_the_cache_working(own_valkey: Valkey) -> None:
-    async def test() -> None:
-        keys = [f"key:{n}" for n in range(300)]
-        async with cached(own_valkey.nodes) as cache:
-            await asyncio.gather(*(get(cache, Source(), key) for key in keys))
-            await asyncio.sleep(0.2)
-            own_valkey._processes[own_valkey.ports[0]]._process.send_signal(signal.SIGSTOP)
-            slowest, before = 0.0, cache.gauges()["CacheHits"]
-            until_then = time.monotonic() + 6
-            asked = 0
-            while time.monotonic() < until_then:
-                key = random.choice(keys)
-                began = time.monotonic()
-                assert await get(cache, Source(), key) == b"value"
-                slowest = max(slowest, time.monotonic() - began)
-                asked += 1
-                await asyncio.sleep(0.002)
-            share = (cache.gauges()["CacheHits"] - before) / asked
-            print(f"one shard hangs: {share:.0%} hits of {asked}, slowest {slowest * 1000:.0f} ms")
-            own_valkey._processes[own_valkey.ports[0]]._process.send_signal(signal.SIGCONT)
-            assert slowest < BUDGET + SLACK
-            assert share > 0.4
-
-    asyncio.run(test())
-
-
 def test_a_connection_that_the_server_ends_is_no_failure(valkey: Valkey, raw: Any) -> None:
     """Managed caches end every connection after twelve hours."""
 
@@ -430,13 +428,14 @@ def test_a_visitor_who_leaves_in_the_middle_never_mixes_up_the_answers_of_others
             async def visit() -> None:
                 for _ in range(150):
                     key = f"key:{random.randrange(50)}"
-                    assert await cache._ask("SET", key, key) in ((True, True), (True, b"OK"), (False, None))
-                    _, value = await cache._ask("GET", key)
+                    assert await cache._ask(key, "SET", key, key) in ((True, True), (True, b"OK"), (False, None))
+                    _, value = await cache._ask(key, "GET", key)
                     assert value in (key.encode(), None)
 
             async def impatient() -> None:
                 for _ in range(300):
-                    asking = asyncio.create_task(cache._ask("GET", f"key:{random.randrange(50)}"))
+                    key = f"key:{random.randrange(50)}"
+                    asking = asyncio.create_task(cache._ask(key, "GET", key))
                     await asyncio.sleep(random.uniform(0, 0.002))
                     asking.cancel()
                     await asyncio.gather(asking, return_exceptions=True)
@@ -452,15 +451,17 @@ def test_many_at_once_share_few_connections(valkey: Valkey, raw: Any) -> None:
         counts = []
         for port in valkey.ports:
             with Redis(host=LOOPBACK, port=port, decode_responses=True) as node:
-                counts.append(int(node.info("clients")["connected_clients"]))  # type: ignore[index]
+                counts.append(int(node.info("clients")["connected_clients"]))
         return max(counts)
 
     async def test() -> None:
         before = connections()
         async with cached(valkey.nodes) as cache:
-            await asyncio.gather(*(get(cache, Source(), f"key:{n}") for n in range(1000)))
+            for _ in range(5):
+                await asyncio.gather(*(get(cache, Source(), f"key:{n}") for n in range(1000)))
             assert connections() - before <= AT_ONCE + 2
-            assert cache.gauges()["CacheFailures"] == 0
+            # Whoever waited too long for a place did without, and nobody blames the nodes for that.
+            assert cache.gauges()["CacheBreakerOpen"] == 0
 
     assert raw is not None
     asyncio.run(test())
@@ -518,7 +519,7 @@ def guarded(tmp_path: Path) -> Iterator[Valkey]:
 
 def test_the_cache_lets_in_who_has_the_password_or_a_token(guarded: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = tuple((LOOPBACK, port) for port in guarded.ports)
-    monkeypatch.setattr(aws.CacheLogin, "_sign", lambda self: "secret")
+    monkeypatch.setattr(aws.CacheLogin, "_sign", lambda _: "secret")
 
     async def counted(login: CacheNodes) -> int | None:
         cache = Cache(login, "eu-central-1")
@@ -547,7 +548,7 @@ def test_a_token_for_the_cache_is_signed_for_its_cluster_and_kept_for_ten_minute
     assert token.startswith("shop-cache/?Action=connect&User=shop-app&")
     assert "X-Amz-Expires=900" in token
     assert "%2Feu-central-1%2Felasticache%2Faws4_request" in token
-    monkeypatch.setattr(aws.CacheLogin, "_sign", lambda self: "a newer one")
+    monkeypatch.setattr(aws.CacheLogin, "_sign", lambda _: "a newer one")
     assert login.get_credentials() == ("shop-app", token)
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + aws.KEPT_SECONDS + 1)

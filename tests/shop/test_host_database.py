@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ grant rds_iam to master with admin option;
 """
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As it lies on a host, but for the packages."""
+    folder = tmp_path_factory.mktemp("current")
+    for name, source in {"shop": ROOT / "shop", "jobs": ROOT / "lambdas" / "jobs"}.items():
+        shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "lib").mkdir()
+    return folder
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Postgres]:
     made = Postgres(tmp_path / "postgres")
@@ -31,33 +42,24 @@ def server(tmp_path: Path) -> Iterator[Postgres]:
     made.stop()
 
 
-def prepare(server: Postgres, user: str) -> str:
-    """The two commands of app.sh and server.sh, with the same variables."""
-    known = {"PGHOST": LOOPBACK, "PGPORT": str(server.port), "PGUSER": user}
-    python = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}"}
-    psql = [
-        str(server._bin / "psql"),
-        "-Xq",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-f",
-        str(ROOT / "shop" / "host" / "database.sql"),
-    ]
+def prepare(server: Postgres, release: Path, user: str) -> str:
+    """The two commands of app.sh and server.sh, in the same folder and with the same variables."""
+    known = {"PGHOST": LOOPBACK, "PGPORT": str(server.port), "PGUSER": user, "PYTHONPATH": str(release / "lib")}
+    psql = [str(server._bin / "psql"), "-Xq", "-v", "ON_ERROR_STOP=1", "-f", "shop/host/database.sql"]
     migrate = [sys.executable, "-m", "shop", "migrate", "--role", "shop_owner"]
     for command, database in ((psql, "postgres"), (migrate, "shop")):
-        done = subprocess.run(
-            command, env={**os.environ, **python, **known, "PGDATABASE": database}, capture_output=True, text=True
-        )
+        variables = {**os.environ, **known, "PGDATABASE": database}
+        done = subprocess.run(command, cwd=release, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("user", ["postgres", "master"])
-def test_the_shop_can_use_its_rows_but_not_change_its_tables(server: Postgres, user: str) -> None:
+def test_the_shop_can_use_its_rows_but_not_change_its_tables(server: Postgres, release: Path, user: str) -> None:
     if user == "master":
         server.sql(MASTER)
-    assert "applied 0001_shop.sql" in prepare(server, user)
-    again = prepare(server, user)
+    assert "applied 0001_shop.sql" in prepare(server, release, user)
+    again = prepare(server, release, user)
     assert "applied" not in again
     with psycopg.connect(server.url("shop", user="shop_app"), autocommit=True) as shop:
         shop.execute(

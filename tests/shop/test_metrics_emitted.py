@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from shop.app import create
 from shop.relay import Relay, connect
 from shop.settings import Settings, load
 
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
 AGENT = Path(__file__).parents[2] / "shop" / "host" / "amazon-cloudwatch-agent.json"
 
 
@@ -25,8 +27,8 @@ def listed(namespace: str) -> set[tuple[str, str]]:
 
 
 def test_every_sender_has_a_namespace_of_its_own() -> None:
-    """The archive's is compared where it is made to fail, in test_archive.py."""
-    assert {metric.namespace for metric in CUSTOM_METRICS} == {"Shop", "ShopHost", "ShopArchive"}
+    """The archive's is compared in test_archive.py, where it is made to fail; the workers' in tests/lambdas."""
+    assert {metric.namespace for metric in CUSTOM_METRICS} == {"Shop", "ShopHost", "ShopArchive", "ShopWorkers"}
 
 
 async def every_minute_of_a_shop(settings: Settings) -> None:
@@ -89,3 +91,10 @@ def test_what_the_agent_sends_has_the_environment_as_its_only_dimension() -> Non
     # roll-up to fewer dimensions, and dropping the original would leave nothing.
     assert metrics["metrics_collected"]["disk"]["drop_original_metrics"] == ["disk_used_percent"]
     assert "drop_original_metrics" not in metrics["metrics_collected"]["mem"]
+
+
+def test_the_workers_count_exactly_the_outcomes_on_the_list() -> None:
+    """What each count becomes in the log is tested beside the jobs; here it is who counts what."""
+    sources = [path.read_text(encoding="utf-8") for path in LAMBDAS.glob("*/*.py")]
+    counted = {(name, "Count") for source in sources for name in re.findall(r'\bcount\("(\w+)"\)', source)}
+    assert counted == listed("ShopWorkers")

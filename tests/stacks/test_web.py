@@ -290,3 +290,19 @@ def test_one_address_is_limited_where_visitors_are_seen_as_themselves(
 def test_hosts_log_in_to_the_cache_by_token(production: dict[int, Path]) -> None:
     (statement,) = statements(template(production[4], "web"), "elasticache:Connect")
     assert len(statement["Resource"]) == 2
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3, 4, 5])
+def test_user_data_is_a_script_that_cloud_init_runs_and_ec2_takes(production: dict[int, Path], stage: int) -> None:
+    """cloud-init goes by the first line, and bash has to understand the rest; EC2 takes 16 KiB."""
+    web = template(production[stage], "web")
+    if of_type(web, "AWS::EC2::Instance"):
+        given = properties(web, "AWS::EC2::Instance")["UserData"]
+    else:
+        given = properties(web, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["UserData"]
+    joined = given["Fn::Base64"]
+    parts = joined["Fn::Join"][1] if isinstance(joined, dict) else [joined]
+    script = "".join(part if isinstance(part, str) else "x" * 80 for part in parts)
+    assert script.startswith("#!/bin/bash\n")
+    assert len(script.encode()) < 12 * 1024
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
