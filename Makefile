@@ -40,8 +40,9 @@ golden: set-up ## write the golden templates and the generated parts of the docu
 	@$(BIN)/python -m pytest --refresh tests/stacks/test_golden.py tests/stacks/test_identity.py tests/test_docs.py
 	@$(BIN)/blueprint schema
 
-bench: set-up ## how long synthesis and the inner loop take, against their bars
+bench: set-up ## how long synthesis, the inner loop and the functions' imports take, against their bars
 	@$(BIN)/python tools/bench.py
+	@$(BIN)/python tools/import_times.py
 
 lock: set-up ## pin every package again (OPTIONS=--upgrade for newer ones)
 	@$(BIN)/python tools/lock.py $(OPTIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from shop import environment, observe
@@ -15,6 +16,15 @@ SECONDS_TO_FINISH = 25
 SECONDS_IDLE = 75
 # A worker that starts on a busy host may be silent for a while.
 SECONDS_OF_SILENCE = 20
+# What was sent to a worker that ends may still be on its way.
+SECONDS_TO_ARRIVE = 0.5
+
+
+class Patient(HttpToolsProtocol):
+    """A connection. An idle one ends with its worker, which listens once more before."""
+
+    def shutdown(self) -> None:
+        self.loop.call_later(SECONDS_TO_ARRIVE, super().shutdown)
 
 
 class Processes(Multiprocess):
@@ -49,7 +59,7 @@ def serve(settings: Settings) -> int:
         port=port,
         workers=settings.processes,
         loop="uvloop",
-        http="httptools",
+        http=Patient,
         ws="none",
         lifespan="on",
         log_config=observe.LOGGING,
