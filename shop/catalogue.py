@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -31,7 +31,10 @@ from shop.ports import Shop
 from shop.problems import Problem
 
 if TYPE_CHECKING:
+    from shop.cache import Load
     from shop.database import Connection
+
+Kept = TypeVar("Kept")
 
 PRODUCT_SECONDS, LIST_SECONDS = 300.0, 30.0
 COLUMNS = "p.id, p.name, p.description, p.category, p.price_cents, p.stock, p.image, p.version"
@@ -74,8 +77,7 @@ async def categories(shop: Shop, after: str | None = None) -> list[Category]:
     async def load(fresh: bool) -> bytes:
         return msgspec.json.encode(await _rows(shop, CATEGORIES, {}, fresh, after))
 
-    found = await shop.cache.get_or_load("categories", load, ttl=LIST_SECONDS, after=after)
-    return msgspec.json.decode(found, type=list[Category])
+    return await _cached(shop, "categories", list[Category], load, LIST_SECONDS, after)
 
 
 async def product(shop: Shop, product_id: int | str, after: str | None = None) -> Product:
@@ -88,8 +90,7 @@ async def product(shop: Shop, product_id: int | str, after: str | None = None) -
             raise missing("product")
         return msgspec.json.encode(rows[0])
 
-    found = await shop.cache.get_or_load(cache_key(number), load, ttl=PRODUCT_SECONDS, after=after)
-    return msgspec.json.decode(found, type=Product)
+    return await _cached(shop, cache_key(number), Product, load, PRODUCT_SECONDS, after)
 
 
 async def add_product(shop: Shop, staff: User, *, key: str, trace: str = "", **given: Any) -> Product:
@@ -190,10 +191,17 @@ async def _list(
         return msgspec.json.encode({"items": rows[: asked.limit], "next": goes_on})
 
     if asked.cursor:
-        found = await load(False)
-    else:
-        found = await shop.cache.get_or_load(f"{listing}:{asked.limit}", load, ttl=LIST_SECONDS, after=after)
-    return msgspec.json.decode(found, type=Page[Product])
+        return msgspec.json.decode(await load(False), type=Page[Product])
+    return await _cached(shop, f"{listing}:{asked.limit}", Page[Product], load, LIST_SECONDS, after)
+
+
+async def _cached(shop: Shop, key: str, kind: type[Kept], load: Load, ttl: float, after: str | None) -> Kept:
+    """Through the cache. During a deployment another release may have put it there in another shape: that is a miss."""
+    found = await shop.cache.get_or_load(key, load, ttl=ttl, after=after)
+    try:
+        return msgspec.json.decode(found, type=kind)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(await load(True), type=kind)
 
 
 async def _rows(shop: Shop, sql: LiteralString, values: Any, fresh: bool, after: str | None) -> list[dict[str, Any]]:

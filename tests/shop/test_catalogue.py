@@ -184,3 +184,16 @@ def test_what_is_no_picture_is_refused(database_url: str, tmp_path: Path) -> Non
             assert not (tmp_path / "files" / "images").exists()
 
     asyncio.run(test())
+
+
+def test_what_another_release_has_put_into_the_cache_counts_as_a_miss(
+    database_url: str, tmp_path: Path, valkey: Valkey
+) -> None:
+    async def test() -> None:
+        async with running(database_url, tmp_path, CACHE_NODES=valkey.nodes) as shop:
+            product = await shop.product()
+            key = catalogue.cache_key(product.id)
+            await shop.shop.cache._ask(key, "SET", key, b'{"id": 1, "title": "Of another shape"}')
+            assert await catalogue.product(shop.shop, product.id) == product
+
+    asyncio.run(test())
