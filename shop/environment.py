@@ -1,12 +1,13 @@
 """Where a process finds its settings: its environment, and over it the file that SHOP_SETTINGS names.
 
-The file is read by each process that starts, so that a restart of the workers is enough to follow a change.
+A server's workers do not read the file: the process that watches over them does, and hands down what makes sense.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from shop.settings import BadSetting, Settings, load
@@ -14,10 +15,10 @@ from shop.settings import BadSetting, Settings, load
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
-def variables() -> dict[str, str]:
+def variables(own: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment as the file changes it; raises BadSetting when the file cannot be read."""
-    file = os.environ.get("SHOP_SETTINGS", "")
-    return {**os.environ, **(_read(Path(file)) if file else {})}
+    file = own.get("SHOP_SETTINGS", "")
+    return {**own, **(_read(Path(file)) if file else {})}
 
 
 def settings(*, keep: bool = False) -> Settings:
@@ -27,6 +28,22 @@ def settings(*, keep: bool = False) -> Settings:
         os.environ.update(given)
         os.environ.setdefault("AWS_DEFAULT_REGION", found.region)
     return found
+
+
+class HandedDown:
+    """What a process hands down to those that it starts: the last settings that made sense, whenever they start."""
+
+    def __init__(self) -> None:
+        self._own = dict(os.environ)
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Raises BadSetting, and then everything stays as it was."""
+        given = variables(self._own)
+        load(given)
+        given.pop("SHOP_SETTINGS", None)
+        os.environ.clear()
+        os.environ.update(given)
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from socket import socket
+
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -30,21 +32,25 @@ class Patient(HttpToolsProtocol):
 class Processes(Multiprocess):
     """Workers that share one socket: the one that dies is replaced, and SIGHUP replaces them one after the other.
 
-    A worker reads the settings when it starts, so SIGHUP is how a running shop follows a change of them. It stays as it
-    is when they make no sense, and when the new worker does not come up.
+    SIGHUP is how a running shop follows a change of its settings. It stays as it is when they make no sense, and when
+    the new worker does not come up.
     """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        self._settings = environment.HandedDown()
+        super().__init__(config, sockets)
 
     def handle_hup(self) -> None:
         try:
-            environment.settings()
+            self._settings.read_again()
         except BadSetting as problem:
             observe.log("the settings stay as they were", level="error", reason=str(problem))
         else:
             super().handle_hup()
 
     def terminate_all(self) -> None:
-        for socket in self.sockets:  # what comes now is refused at once instead of waiting for nobody
-            socket.close()
+        for door in self.sockets:  # what comes now is refused at once instead of waiting for nobody
+            door.close()
         super().terminate_all()
 
 
@@ -72,11 +78,11 @@ def serve(settings: Settings) -> int:
         timeout_worker_healthcheck=SECONDS_OF_SILENCE,
     )
     try:
-        socket = config.bind_socket()
+        door = config.bind_socket()
     except SystemExit:  # uvicorn has logged why
         return 1
-    observe.log("listening", address=host, port=socket.getsockname()[1], environment=settings.name)
-    processes = Processes(config, [socket])
+    observe.log("listening", address=host, port=door.getsockname()[1], environment=settings.name)
+    processes = Processes(config, [door])
     processes.run()
     observe.log("stopped", environment=settings.name)
     return int(any(process.exitcode == STARTUP_FAILURE for process in processes.processes))

@@ -64,7 +64,11 @@ class Serving:
             return 0
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.process.log.read_text().splitlines()]
+        text = self.process.log.read_text()
+        try:
+            return [json.loads(line) for line in text.splitlines()]
+        except ValueError:
+            raise AssertionError(f"not one line of JSON after the other:\n{text}") from None
 
     def said(self, message: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line["message"] == message]
@@ -307,6 +311,9 @@ def test_settings_that_make_no_sense_do_not_end_a_running_shop(serve: Callable[.
     until(lambda: serving.said("the settings stay as they were"))
     assert "DATABASE_POOL_MAX is 'none'" in serving.said("the settings stay as they were")[0]["reason"]
     assert serving.workers() == before
+    os.kill(min(before), signal.SIGKILL)
+    until(lambda: len(serving.workers() - before) == 1)
+    until(lambda: len(serving.said("open")) == len(before) + 1)  # with the settings that made sense
     assert serving.status("/healthz") == 200
 
 
