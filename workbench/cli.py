@@ -164,7 +164,7 @@ def _synth(options: argparse.Namespace) -> int:
 
     from blueprint.environment import BadEnvironment, load
     from workbench import synth
-    from workbench.cost import Cost, standing_cost
+    from workbench.cost import Estimate, standing_cost
     from workbench.report import stages as report
     from workbench.report.text import terminal_width
     from workbench.templates import read_assembly
@@ -174,7 +174,7 @@ def _synth(options: argparse.Namespace) -> int:
     except _UnknownStage as problem:
         return _complain(problem)
     counts: dict[int, dict[str, int]] = {}
-    costs: dict[int, Cost] = {}
+    costs: dict[int, Estimate] = {}
     where: dict[int, Path] = {}
     for stage in chosen:
         started = time.monotonic()

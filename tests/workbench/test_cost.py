@@ -12,11 +12,11 @@ import pytest
 from blueprint.stages import STAGES
 from tests.conftest import Assemblies
 from tests.workbench.bad_templates import Body, att, made, ref
-from workbench.cost import PARTS, PRICES, Cost, prices, standing_cost
+from workbench.cost import PARTS, PRICES, Estimate, prices, standing_cost
 from workbench.templates import Assembly, StackTemplate, read_assembly
 
 
-def cost(resources: dict[str, Body], *, region: str = "us-east-1") -> Cost:
+def cost(resources: dict[str, Body], *, region: str = "us-east-1") -> Estimate:
     return standing_cost(Assembly((StackTemplate("shop-web", "web", {"Resources": resources}, region=region),)))
 
 

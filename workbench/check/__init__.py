@@ -10,9 +10,9 @@ from pathlib import Path
 from blueprint.environment import Environment
 from workbench.check import at_rest, edge, hosts, in_transit, network, rights, stores, workers
 from workbench.check.exceptions import Exemption, load
-from workbench.check.reading import System
 from workbench.check.rule import Finding, Report, Rule, Wanted, apply
 from workbench.templates import Assembly, read_assembly
+from workbench.templates.reading import System
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from workbench.check.reading import Resource, System, dig, items, number, yes
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates.reading import Resource, System, dig, items, number, yes
 
 Encrypted = Callable[[System, Resource], bool]
 

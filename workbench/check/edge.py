@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workbench.check.in_transit import has_cdn
-from workbench.check.reading import Resource, System, dig, items
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates.reading import Resource, System, dig, items
 
 CLOUDFRONT_REGION = "us-east-1"
 

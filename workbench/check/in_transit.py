@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprint.parts import Stage
-from workbench.check.reading import Resource, System, dig, items, yes
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates.reading import Resource, System, dig, items, yes
 
 # What has a policy of its own that can refuse plain transport: type -> (policy type, where it names the resource).
 REFUSERS = {

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 from typing import Any
 
 from blueprint.parts import Egress
-from workbench.check.reading import Resource, System, items, leaves, number
 from workbench.check.rule import Verdicts, Wanted, rule
 from workbench.templates import Reference, StackTemplate
 from workbench.templates.assembly import ROLES
+from workbench.templates.reading import Resource, System, items, leaves, number
 
 LOGIN_PORTS = (22, 3389)
 EDGE_PORTS = (80, 443)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprint.parts import Stage
-from workbench.check.reading import Resource, System, dig, items, leaves, yes
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates.reading import Resource, System, dig, items, leaves, yes
 
 POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 PRINCIPALS = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from blueprint.environment import Environment
 from blueprint.parts import Egress, Protection, Stage
 from blueprint.profiles import PROFILES
-from workbench.check.reading import Resource, System
+from workbench.templates.reading import Resource, System
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from blueprint.parts import Stage
 from workbench.check.hosts import KEPT
-from workbench.check.reading import Resource, System, dig, number, spelled, yes
 from workbench.check.rule import Verdicts, Wanted, rule
+from workbench.templates.reading import Resource, System, dig, number, spelled, yes
 
 CURRENT_ENGINES = ("17", "18")
 # What somebody would miss. The data volume has a rule of its own.

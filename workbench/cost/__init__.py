@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.metrics import CUSTOM_METRICS
-from workbench.check.reading import Resource, System, dig, items, number, yes
 from workbench.templates import Assembly
+from workbench.templates.reading import Resource, System, dig, items, number, yes
 
-PRICES = Path(__file__).with_name("facts") / "prices.json"
+PRICES = Path(__file__).parents[1] / "facts" / "prices.json"
 HOURS = 730
 FREE_IOPS, FREE_MIBPS = 3_000, 125  # what every gp3 disk has without extra charge
 EDGE_METRICS = 8  # what the monitoring subscription of a distribution adds
@@ -71,7 +71,7 @@ class Unpriced:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Estimate:
     """The standing cost of an assembly. With anything unknown in it, the total is only a part."""
 
     lines: tuple[Line, ...]
@@ -99,7 +99,7 @@ def prices() -> Mapping[tuple[str, str, str], Price]:
     return {(row["service"], row["item"], row["region"]): Price(**row) for row in _facts()["rows"]}
 
 
-def standing_cost(assembly: Assembly) -> Cost:
+def standing_cost(assembly: Assembly) -> Estimate:
     """Every always-on component of an assembly."""
     system = System(assembly)
     lines, unknown, by_use = [], [], []
@@ -117,7 +117,7 @@ def standing_cost(assembly: Assembly) -> Cost:
             by_use.append(Unpriced(*where, resource.type, _facts()["by_use"][resource.type]))
         elif resource.type not in _facts()["free"]:
             unknown.append(Unpriced(*where, resource.type, "a type that nobody has priced"))
-    return Cost(tuple(lines), tuple(unknown), tuple(by_use))
+    return Estimate(tuple(lines), tuple(unknown), tuple(by_use))
 
 
 # --- What each type consists of ---------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""One question each, asked of one side or of both."""
