@@ -407,8 +407,11 @@ def test_a_cache_that_says_nothing_never_adds_more_than_the_budget(valkey: Valke
     asyncio.run(test())
 
 
-def test_a_connection_that_the_server_ends_is_no_failure(valkey: Valkey, raw: Any) -> None:
+def test_a_connection_that_the_server_ends_is_no_failure(
+    valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Managed caches end every connection after twelve hours."""
+    monkeypatch.setattr("shop.cache.BUDGET", 5.0)  # a busy machine is no failure either
 
     async def test() -> None:
         async with cached(valkey.nodes) as cache:

@@ -21,6 +21,11 @@ from workbench.synth import ROOT
 pytestmark = pytest.mark.slow
 
 
+def ignore_interrupts() -> None:
+    """What a shell does to commands that a script starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Opened:
     """The command, running, once it has said where it opened."""
 
@@ -28,7 +33,13 @@ class Opened:
         command = [sys.executable, "-m", "workbench.cli", "shop", "--port", str(port), "--folder", str(folder)]
         self.port = port
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=ignore_interrupts,
         )
         self.said = ""
         assert self.process.stdout is not None

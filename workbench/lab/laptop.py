@@ -43,7 +43,8 @@ class Laptop:
         if listens(self.port):
             raise CannotRun(f"Port {self.port} is taken. Choose another: blueprint shop --port {self.port + 1}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it too closes what was opened
+        for ends in (signal.SIGINT, signal.SIGTERM):  # also where a script started it and SIGINT is ignored
+            signal.signal(ends, signal.default_int_handler)
         with suppress(KeyboardInterrupt), ExitStack() as running:
             postgres = self._postgres()
             running.callback(postgres.stop)
