@@ -101,6 +101,15 @@ def test_it_opens_keeps_its_data_and_leaves_nothing_running(tmp_path: Path, runn
     assert processes_in(folder) == []
 
 
+def test_it_closes_although_nobody_reads_what_it_says_any_more(tmp_path: Path, running: list[Opened]) -> None:
+    running.append(opened := Opened(tmp_path / "shop", free_port()))
+    assert opened.process.stdout is not None
+    opened.process.stdout.close()
+    opened.process.terminate()
+    opened.process.wait(60)
+    assert processes_in(tmp_path) == []
+
+
 def test_a_port_that_is_taken_is_answered_with_what_to_type_instead(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))

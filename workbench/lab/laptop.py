@@ -50,7 +50,8 @@ class Laptop:
             running.callback(postgres.stop)
             self._prepare(postgres)
             shop = self._open(postgres)
-            running.callback(self._close, shop)
+            running.callback(shop.stop)
+            running.callback(print, "\nClosing.", flush=True)  # a callback of its own: nobody may be there to read it
             print(self._welcome(), flush=True)
             while shop.running:
                 time.sleep(0.2)
@@ -84,11 +85,6 @@ class Laptop:
         shop = Process([sys.executable, "-m", "shop", "serve"], log=log, variables=self._variables(postgres))
         shop.wait_until(self._answers)
         return shop
-
-    @staticmethod
-    def _close(shop: Process) -> None:
-        print("\nClosing.", flush=True)
-        shop.stop()
 
     def _answers(self) -> bool:
         with suppress(OSError), urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:
