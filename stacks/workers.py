@@ -27,6 +27,8 @@ from stacks.web import WebStack
 LAMBDAS = Path(__file__).parent.parent / "lambdas"
 # What jobs read of the files bucket: the facts of an event, or an upload.
 READS = {"confirmation_email": "events", "invoice": "events", "notification": "events", "image_resize": "images"}
+# Jobs whose work cannot be taken back: they write down what they are about to do.
+LEDGER = ("confirmation_email", "notification")
 
 
 class WorkersStack(BlueprintStack):
@@ -145,9 +147,10 @@ class WorkersStack(BlueprintStack):
             workers[job].configure("FILES_BUCKET", self._data.files_name)
         workers["invoice"].may(["s3:PutObject"], [f"{files}/invoices/*"])
         workers["image_resize"].may(["s3:PutObject"], [f"{files}/thumbnails/*"])
-        workers["analytics"].may(["firehose:PutRecord", "firehose:PutRecordBatch"], [analytics.stream_arn])
+        workers["analytics"].may(["firehose:PutRecord"], [analytics.stream_arn])
         workers["analytics"].configure("STREAM", analytics.stream_name)
-        for worker in workers.values():
+        for job in LEDGER:
+            worker = workers[job]
             worker.may(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [state.table_arn])
             worker.configure("STATE_TABLE", state.table_name)
         workers["notification"].may(["sns:Publish"], [self._devices()], because="A device registers at run time.")

@@ -3,7 +3,7 @@
 Every figure is a median of fresh processes, in processor time: importing waits for nothing, and what else the machine
 does is not counted. What a job imports only with its first event stands apart: that is paid too, at another time. So
 does the import without byte code: only the runtime's own Python could compile for it, so a deployed package has none,
-and a cold start pays the third column.
+and a cold start pays the third column; the exit code follows the first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ VARIABLES = {
     "STREAM": "stream",
     "DATABASE_PARAMETERS": "/shop/database",
     "POWERTOOLS_SERVICE_NAME": "job",
-    "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
 }
 
 
@@ -70,6 +69,10 @@ def runs(job: str, *, before: str = "pass", times: int = TIMES) -> list[tuple[fl
     return pairs
 
 
+def verdict(milliseconds: float) -> str:
+    return "met" if milliseconds <= BAR_MS else "MISSED"
+
+
 def main() -> int:
     missed = False
     print(f"{'over boto3, in ms':<20} {'import':>8} {'first event':>12} {'no byte code':>13}   bar {BAR_MS}")
@@ -78,7 +81,8 @@ def main() -> int:
         handler, later = (statistics.median(column) for column in zip(*runs(job), strict=True))
         bare = statistics.median(first for first, _ in runs(job, before=NO_BYTE_CODE))
         missed = missed or handler > BAR_MS
-        print(f"{job:<20} {handler:8.0f} {later:12.0f} {bare:13.0f}   {'met' if handler <= BAR_MS else 'MISSED'}")
+        said = f"{verdict(handler)}, as deployed {verdict(bare)}"
+        print(f"{job:<20} {handler:8.0f} {later:12.0f} {bare:13.0f}   {said}")
     return 1 if missed else 0
 
 

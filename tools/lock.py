@@ -9,6 +9,7 @@ Versions that are already locked stay; `--upgrade` takes the newest ones that th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -83,6 +84,11 @@ def lock_node() -> None:
         cwd=ROOT,
         check=True,
     )
+    lock = ROOT / "package-lock.json"
+    pinned = json.loads(lock.read_text(encoding="utf-8"))
+    for package in pinned["packages"].values():
+        package.pop("funding", None)  # addresses that nothing here needs
+    lock.write_text(json.dumps(pinned, indent=2) + "\n", encoding="utf-8")
 
 
 def main(options: list[str]) -> int:

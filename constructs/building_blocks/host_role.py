@@ -124,7 +124,7 @@ class HostRole(Construct):
 
     def may_use_files(self, bucket_arn: str) -> None:
         """Read and write the shop's files."""
-        self._may(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{bucket_arn}/*"])
+        self._may(["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/*"])
         self._may(["s3:ListBucket"], [bucket_arn])
         acknowledge(
             self.role,

@@ -19,8 +19,6 @@ from building_blocks.queues import JobQueue
 
 # One invocation works through a whole batch within its timeout, so each event has a fifth of it.
 BATCH = 5
-# The namespace of what jobs count themselves.
-METRICS = "ShopWorkers"
 # SQS starts two pollers at least; a lower limit would only throttle them.
 FEWEST_AT_ONCE = 2
 
@@ -62,7 +60,6 @@ class Worker(Construct):
                 "QUEUE_URL": queue.queue.queue_url,
                 "DEAD_LETTERS_URL": queue.dead_letters.queue_url,
                 "POWERTOOLS_SERVICE_NAME": spec.name,
-                "POWERTOOLS_METRICS_NAMESPACE": METRICS,
             },
             key=key,
             protection=protection,

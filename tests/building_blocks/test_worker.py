@@ -72,7 +72,6 @@ def test_the_function_runs_the_folders_handler_as_the_job_asks(template: Templat
         "SHOP_NAME": "trial",
         "FILES": "their-files",
         "POWERTOOLS_SERVICE_NAME": "invoice",
-        "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
     }
     assert function["KmsKeyArn"]["Fn::GetAtt"][0].startswith("TheirKey")
     assert function["TracingConfig"] == {"Mode": "Active"}

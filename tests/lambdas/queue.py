@@ -484,7 +484,6 @@ def simulate(
         "MAIL_FROM": SENDER,
         "MAIL_RULES": RULES,
         "POWERTOOLS_SERVICE_NAME": "confirmation_email",
-        "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",

@@ -317,7 +317,6 @@ def world(job: str, **variables: str) -> Iterator[World]:
                 "QUEUE_URL": queue,
                 "DEAD_LETTERS_URL": dead_letters,
                 "POWERTOOLS_SERVICE_NAME": job,
-                "POWERTOOLS_METRICS_NAMESPACE": "ShopWorkers",
                 **variables,
             }
             for name, value in names.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli import main
 from workbench.lab.servers import LOOPBACK, free_port, listens
 from workbench.synth import ROOT
 
@@ -24,6 +25,10 @@ pytestmark = pytest.mark.slow
 def ignore_interrupts() -> None:
     """What a shell does to commands that a script starts in the background."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+# What may be set in the terminal, and would send this shop to another one's database and mail.
+OF_ANOTHER_SHOP = {"MAIL_FROM": "shop@example.com", "SHOP_SETTINGS": "/nowhere", "DATABASE_ACTIVE": "managed"}
 
 
 class Opened:
@@ -40,6 +45,7 @@ class Opened:
             text=True,
             start_new_session=True,
             preexec_fn=ignore_interrupts,
+            env={**os.environ, **OF_ANOTHER_SHOP},
         )
         self.said = ""
         assert self.process.stdout is not None
@@ -119,6 +125,22 @@ def test_a_port_that_is_taken_is_answered_with_what_to_type_instead(tmp_path: Pa
     assert opened.process.wait(20) == 2
     assert opened.said == f"Port {port} is taken. Choose another: blueprint shop --port {port + 1}\n"
     assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "99999"], "Port 99999 does not exist"),
+        (["--port", "0"], "Port 0 does not exist"),
+        (
+            ["--port", str(free_port()), "--folder", "/proc/x/y"],
+            "Cannot make the folder /proc/x/y: No such file or directory",
+        ),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shop", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_a_second_shop_in_the_same_folder_is_told_who_is_there(tmp_path: Path, running: list[Opened]) -> None:

@@ -17,6 +17,7 @@ from workbench.synth import ROOT
 
 PRODUCTS = 300
 STAFF = "staff@example.com"
+HIGHEST_PORT = 65_535
 
 
 class CannotRun(Exception):
@@ -40,9 +41,16 @@ class Laptop:
 
     def run(self) -> None:
         """Open, say where, and stay until interrupted or until the shop ends by itself."""
+        if not 1 <= self.port <= HIGHEST_PORT:
+            raise CannotRun(f"Port {self.port} does not exist. Choose one from 1 to {HIGHEST_PORT}: --port 8000")
         if listens(self.port):
             raise CannotRun(f"Port {self.port} is taken. Choose another: blueprint shop --port {self.port + 1}")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise CannotRun(
+                f"Cannot make the folder {self.folder}: {problem.strerror}. Choose another: --folder"
+            ) from None
         for ends in (signal.SIGINT, signal.SIGTERM):  # also where a script started it and SIGINT is ignored
             signal.signal(ends, signal.default_int_handler)
         with suppress(KeyboardInterrupt), ExitStack() as running:
@@ -82,8 +90,13 @@ class Laptop:
 
     def _open(self, postgres: Postgres) -> Process:
         log = self.folder / "shop.log"
-        shop = Process([sys.executable, "-m", "shop", "serve"], log=log, variables=self._variables(postgres))
-        shop.wait_until(self._answers)
+        command = [sys.executable, "-m", "shop", "serve"]
+        shop = Process(command, log=log, variables=self._variables(postgres), inherits=False)
+        try:
+            shop.wait_until(self._answers)
+        except DidNotStart as problem:
+            shop.stop()
+            raise CannotRun(f"The shop did not open: {problem}") from None
         return shop
 
     def _answers(self) -> bool:
@@ -94,7 +107,7 @@ class Laptop:
     def _shop(self, postgres: Postgres, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "shop", *arguments],
-            env={**os.environ, **self._variables(postgres)},
+            env=self._variables(postgres),
             capture_output=True,
             text=True,
             check=False,
@@ -104,7 +117,9 @@ class Laptop:
         return done.stdout
 
     def _variables(self, postgres: Postgres) -> dict[str, str]:
+        """All that the shop sees: what else is set in this terminal may belong to another shop."""
         return {
+            "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}",
             "DATABASE_URL": postgres.url(user="shop_app"),
             "FILES_FOLDER": str(self.folder.resolve() / "files"),

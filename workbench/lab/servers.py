@@ -51,6 +51,7 @@ class Process:
         *,
         log: Path,
         variables: Mapping[str, str] | None = None,
+        inherits: bool = True,
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
@@ -62,7 +63,7 @@ class Process:
                 stderr=output,
                 stdin=subprocess.DEVNULL,
                 cwd=log.parent,
-                env={**os.environ, **(variables or {})},
+                env={**(os.environ if inherits else {}), **(variables or {})},
                 user=user,
                 group=pwd.getpwnam(user).pw_gid if user else None,
                 extra_groups=[] if user else None,
