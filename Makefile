@@ -37,7 +37,7 @@ format: set-up ## put imports and layout in order
 	@$(BIN)/ruff format .
 
 golden: set-up ## write the golden templates and the generated parts of the documents again
-	@$(BIN)/python -m pytest --refresh tests/stacks/test_golden.py tests/stacks/test_identity.py tests/test_docs.py
+	@$(BIN)/python -m pytest --refresh tests/stacks/test_golden.py tests/stacks/test_identity.py tests/workbench/test_cost_report.py tests/test_docs.py
 	@$(BIN)/blueprint schema
 
 bench: set-up ## how long synthesis, the inner loop and the functions' imports take, against their bars

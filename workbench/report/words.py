@@ -1,0 +1,77 @@
+"""Values as people read them: one line, nothing that could command a terminal or turn text around, never too long."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.templates import Impact, Reference
+
+LONGEST = 120
+# What templates of strangers may hold and no reader can see: controls, bidi marks, surrogates, private use.
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+_IMPACTS = {
+    Impact.NONE: "same",
+    Impact.CREATE: "added",
+    Impact.UPDATE: "changed",
+    Impact.KEEP: "let go, kept",
+    Impact.MAY_REPLACE: "perhaps replaced",
+    Impact.SNAPSHOT: "removed, snapshot kept",
+    Impact.REPLACE: "replaced",
+    Impact.DESTROY: "removed",
+}
+
+
+def plain(text: object, longest: int = 400) -> str:
+    """Text of a stranger's in one line of visible characters."""
+    seen = "".join("�" if unicodedata.category(each) in _UNSEEN else each for each in _one_line(str(text)))
+    return seen if len(seen) <= longest else seen[: longest - 1] + "…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def spell(value: Any) -> str:
+    """A property's value; what CloudFormation works out only later is named by what it refers to."""
+    if value is None:
+        return "-"
+    return plain(_spelled(value), LONGEST)
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Reference):
+        return str(value)
+    return json.dumps(_serialisable(value), ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _serialisable(value: Any) -> Any:
+    if isinstance(value, Reference):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _serialisable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_serialisable(item) for item in value]
+    return value
+
+
+def impact_word(impact: Impact) -> str:
+    return _IMPACTS[impact]
+
+
+def usd(amount: float | None) -> str:
+    """Money with as many digits as matter; what is not there is a dash."""
+    return "-" if amount is None else f"{amount:,.2f}" if abs(amount) < 100 else f"{amount:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """An availability with enough nines to tell it from 100 %."""
+    return "unknown" if share is None else f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
+
+
+def arrow(before: str, after: str) -> str:
+    return before if before == after else f"{before} → {after}"
