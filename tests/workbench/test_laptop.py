@@ -34,7 +34,7 @@ OF_ANOTHER_SHOP = {"MAIL_FROM": "shop@example.com", "SHOP_SETTINGS": "/nowhere",
 class Opened:
     """The command, running, once it has said where it opened."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, wait: bool = True) -> None:
         command = [sys.executable, "-m", "workbench.cli", "shop", "--port", str(port), "--folder", str(folder)]
         self.port = port
         self.process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Opened:
         )
         self.said = ""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout if wait else ():
             self.said += line
             if "Ctrl-C" in line:
                 break
@@ -107,6 +107,21 @@ def test_it_opens_keeps_its_data_and_leaves_nothing_running(tmp_path: Path, runn
     assert processes_in(folder) == []
 
 
+def test_a_closed_terminal_closes_the_shop(tmp_path: Path, running: list[Opened]) -> None:
+    running.append(opened := Opened(tmp_path / "shop", free_port()))
+    assert opened.stop(signal.SIGHUP) == 0
+    assert processes_in(tmp_path) == []
+
+
+def test_an_interrupt_while_it_opens_leaves_nothing_running(tmp_path: Path) -> None:
+    opening = Opened(tmp_path / "shop", free_port(), wait=False)
+    while not any("shop serve" in line for line in processes_in(tmp_path)):
+        assert opening.process.poll() is None
+        time.sleep(0.01)
+    assert opening.stop() == 0
+    assert processes_in(tmp_path) == []
+
+
 def test_it_closes_although_nobody_reads_what_it_says_any_more(tmp_path: Path, running: list[Opened]) -> None:
     running.append(opened := Opened(tmp_path / "shop", free_port()))
     assert opened.process.stdout is not None
@@ -123,7 +138,8 @@ def test_a_port_that_is_taken_is_answered_with_what_to_type_instead(tmp_path: Pa
         port = taken.getsockname()[1]
         opened = Opened(tmp_path / "shop", port)
     assert opened.process.wait(20) == 2
-    assert opened.said == f"Port {port} is taken. Choose another: blueprint shop --port {port + 1}\n"
+    assert opened.said.startswith(f"Port {port} is taken; perhaps the shop is open already: http://{LOOPBACK}:{port}\n")
+    assert f"--port {port + 1}" in opened.said
     assert not (tmp_path / "shop").exists()
 
 
@@ -147,5 +163,5 @@ def test_a_second_shop_in_the_same_folder_is_told_who_is_there(tmp_path: Path, r
     running.append(Opened(tmp_path / "shop", free_port()))
     second = Opened(tmp_path / "shop", free_port())
     assert second.process.wait(20) == 2
-    assert re.search(r"PostgreSQL already runs in .* \(process \d+\): .* --folder", second.said)
+    assert re.search(r"PostgreSQL already runs in .* \(process \d+\): .*--folder", second.said)
     assert running[0].get("/healthz"), "and the first one goes on"

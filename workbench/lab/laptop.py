@@ -44,22 +44,27 @@ class Laptop:
         if not 1 <= self.port <= HIGHEST_PORT:
             raise CannotRun(f"Port {self.port} does not exist. Choose one from 1 to {HIGHEST_PORT}: --port 8000")
         if listens(self.port):
-            raise CannotRun(f"Port {self.port} is taken. Choose another: blueprint shop --port {self.port + 1}")
+            raise CannotRun(
+                f"Port {self.port} is taken; perhaps the shop is open already: {self.address}\n"
+                f'To open another one: make shop OPTIONS="--port {self.port + 1} --folder build/second-shop"'
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise CannotRun(
                 f"Cannot make the folder {self.folder}: {problem.strerror}. Choose another: --folder"
             ) from None
-        for ends in (signal.SIGINT, signal.SIGTERM):  # also where a script started it and SIGINT is ignored
+        # Ctrl-C, a polite kill, a closed terminal; also where a script started it and SIGINT is ignored.
+        for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ends, signal.default_int_handler)
         with suppress(KeyboardInterrupt), ExitStack() as running:
             postgres = self._postgres()
             running.callback(postgres.stop)
             self._prepare(postgres)
-            shop = self._open(postgres)
+            shop = self._serve(postgres)
             running.callback(shop.stop)
             running.callback(print, "\nClosing.", flush=True)  # a callback of its own: nobody may be there to read it
+            self._wait_for(shop)
             print(self._welcome(), flush=True)
             while shop.running:
                 time.sleep(0.2)
@@ -74,7 +79,7 @@ class Laptop:
                 pid = lock.read_text().split()[0]
                 raise CannotRun(
                     f"PostgreSQL already runs in {self.folder} (process {pid}): stop the other shop, or choose another "
-                    "folder: blueprint shop --folder build/second-shop"
+                    'folder: make shop OPTIONS="--folder build/second-shop"'
                 ) from None
             raise CannotRun(f"PostgreSQL did not start: {problem}") from None
 
@@ -88,16 +93,15 @@ class Laptop:
             self.staff_file.touch(mode=0o600)
             self.staff_file.write_text(said, encoding="utf-8")
 
-    def _open(self, postgres: Postgres) -> Process:
-        log = self.folder / "shop.log"
+    def _serve(self, postgres: Postgres) -> Process:
         command = [sys.executable, "-m", "shop", "serve"]
-        shop = Process(command, log=log, variables=self._variables(postgres), inherits=False)
+        return Process(command, log=self.folder / "shop.log", variables=self._variables(postgres), inherits=False)
+
+    def _wait_for(self, shop: Process) -> None:
         try:
             shop.wait_until(self._answers)
         except DidNotStart as problem:
-            shop.stop()
             raise CannotRun(f"The shop did not open: {problem}") from None
-        return shop
 
     def _answers(self) -> bool:
         with suppress(OSError), urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:
