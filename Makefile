@@ -2,10 +2,11 @@
 # PYTHON chooses the interpreter of a new environment: make PYTHON=python3.12 synth
 PYTHON ?= python3
 ENVIRONMENT ?= sandbox
+COMPARED ?= production
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up synth shop test quick lint format bench golden lock clean
+.PHONY: help set-up synth compare shop test quick lint format bench golden lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +17,11 @@ set-up: ## environment, pinned packages, Node and CDK; nothing to do when they a
 
 synth: set-up ## set up, then write all five stages to build/assemblies and print the stage table (ENVIRONMENT=sandbox)
 	@$(BIN)/blueprint synth $(ENVIRONMENT)
+
+compare: set-up ## what stage 4 changes, and a page with all five stages (COMPARED=production)
+	@$(BIN)/blueprint synth $(COMPARED) >/dev/null
+	@$(BIN)/blueprint compare --all build/assemblies/$(COMPARED) --output build/stages.html
+	@$(BIN)/blueprint compare build/assemblies/$(COMPARED)/stage-3 build/assemblies/$(COMPARED)/stage-4
 
 shop: set-up ## open the shop on this machine, with a database of its own (OPTIONS=--port=8001)
 	@$(BIN)/blueprint shop $(OPTIONS)
@@ -42,6 +48,7 @@ golden: set-up ## write the golden templates and the generated parts of the docu
 
 bench: set-up ## how long synthesis, the inner loop and the functions' imports take, against their bars
 	@$(BIN)/python tools/bench.py
+	@$(BIN)/python tools/bench_compare.py
 	@$(BIN)/python tools/import_times.py
 
 lock: set-up ## pin every package again (OPTIONS=--upgrade for newer ones)

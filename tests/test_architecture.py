@@ -61,7 +61,7 @@ LINES = {
     "constructs/building_blocks/*.py": 220,
     "stacks/*.py": 250,  # web: hosts of two kinds, what stands before them, and the mail that they send
     "workbench/cli.py": 60,
-    "workbench/commands/*.py": 120,
+    "workbench/commands/*.py": 140,  # compare: its help names every kind of side and every condition
 }
 LINES_TOGETHER = {
     "workbench/sandbox": 900,

@@ -23,6 +23,7 @@ RUN_ELSEWHERE = {
     "make test": "this is it",
     "make quick": "a part of `make test`",
     "make lint": "a part of `make test`",
+    "make compare": "tests/workbench/test_cli_compare.py compares, and the page is opened in a browser",
     "make shop": "tests/workbench/test_laptop.py opens it and buys something",
     "make golden": "tests/stacks/test_golden.py compares what it would write",
 }
@@ -95,6 +96,12 @@ def test_generated_text_in_documents_is_up_to_date(path: Path, refresh: bool, mo
         path.write_text(renewed, encoding="utf-8")
     else:
         assert text == renewed, "write it again: make golden"
+
+
+def test_the_picture_in_the_readme_is_up_to_date(refresh: bool, tmp_path: Path) -> None:
+    shown, drawn = ROOT / "docs" / "pictures" / "from-3-to-4.svg", tmp_path / "drawn.svg"
+    assert main(["compare", "3", "4", "--output", str(shown if refresh else drawn)]) == 0
+    assert refresh or shown.read_bytes() == drawn.read_bytes(), "draw it again: make golden"
 
 
 def test_the_readme_shows_the_stages_and_the_commands() -> None:

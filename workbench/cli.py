@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from workbench.commands import check, schema, shop, stages, synth
+from workbench.commands import check, compare, cost, prices, schema, shop, stages, synth
 
-COMMANDS = (stages, synth, check, schema, shop)
+COMMANDS = (stages, synth, compare, cost, prices, check, schema, shop)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprint.parts import Stage
-from workbench.check.rights import statements_of
 from workbench.check.rule import Verdicts, Wanted, rule
 from workbench.templates.reading import Resource, System, dig, items, leaves, number
+from workbench.templates.rights import statements_of
 
 HOSTS = ("AWS::EC2::Instance", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::LaunchConfiguration")
 ROOT_DISKS = ("/dev/xvda", "/dev/sda1")

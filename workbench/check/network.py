@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_network
-from typing import Any
 
 from blueprint.parts import Egress
 from workbench.check.rule import Verdicts, Wanted, rule
 from workbench.templates import Reference, StackTemplate
 from workbench.templates.assembly import ROLES
+from workbench.templates.network import ingress
 from workbench.templates.reading import Resource, System, items, leaves, number
 
 LOGIN_PORTS = (22, 3389)
@@ -41,56 +39,6 @@ TIERS = ("Public", "App", "Data")
 ZONES = 3
 
 
-@dataclass(frozen=True)
-class Opening:
-    """One ingress rule of a security group, wherever it is written."""
-
-    resource: Resource
-    group: Resource | None
-    permission: Mapping[str, Any]
-
-    @property
-    def text(self) -> str:
-        ports = f"{self.permission.get('FromPort', 'all')}-{self.permission.get('ToPort', 'all')}"
-        return f"{self.permission.get('IpProtocol')} {ports} from {self.source}"
-
-    @property
-    def source(self) -> Any:
-        names = ("CidrIp", "CidrIpv6", "SourcePrefixListId", "SourceSecurityGroupId", "SourceSecurityGroupName")
-        return next((self.permission[name] for name in names if name in self.permission), None)
-
-    def covers(self, port: int) -> bool:
-        """Whether a connection to this port gets through; what cannot be read counts as open."""
-        protocol = str(self.permission.get("IpProtocol")).lower()
-        if protocol in ("icmp", "1", "icmpv6", "58"):
-            return False
-        if protocol not in ("tcp", "6", "udp", "17"):
-            return True
-        return number(self.permission.get("FromPort"), 0) <= port <= number(self.permission.get("ToPort"), 65535)
-
-    @property
-    def from_everywhere(self) -> bool:
-        """From the whole internet, or from so much of it that it makes no difference."""
-        for cidr, widest in ((self.permission.get("CidrIp"), 8), (self.permission.get("CidrIpv6"), 16)):
-            if cidr is None or isinstance(cidr, Reference):
-                continue
-            try:
-                if ip_network(cidr, strict=False).prefixlen < widest:
-                    return True
-            except ValueError:
-                return True
-        return False
-
-
-def openings(system: System) -> Iterator[Opening]:
-    for group in system.of_type("AWS::EC2::SecurityGroup"):
-        for permission in items(group.get("SecurityGroupIngress")):
-            yield Opening(group, group, permission)
-    for ingress in system.of_type("AWS::EC2::SecurityGroupIngress"):
-        group_of_it = system.target(ingress.get("GroupId"), "AWS::EC2::SecurityGroup")
-        yield Opening(ingress, group_of_it, ingress.properties)
-
-
 @rule(
     "HA02",
     "No port for remote login is open",
@@ -99,7 +47,7 @@ def openings(system: System) -> Iterator[Opening]:
     source="AWS FSBP EC2.13, EC2.14, EC2.19, EC2.21",
 )
 def login_ports(system: System, _: Wanted) -> Verdicts:
-    for opening in openings(system):
+    for opening in ingress(system):
         covered = [port for port in LOGIN_PORTS if opening.covers(port)]
         yield opening.resource, f"opens port {' and '.join(map(str, covered))}: {opening.text}" if covered else None
     for entry in system.of_type("AWS::EC2::NetworkAclEntry"):
@@ -118,11 +66,11 @@ def login_ports(system: System, _: Wanted) -> Verdicts:
     source="AWS FSBP EC2.18",
 )
 def open_to_everybody(system: System, _: Wanted) -> Verdicts:
-    for opening in openings(system):
+    for opening in ingress(system):
         if not opening.from_everywhere:
             yield opening.resource, None
             continue
-        ports = {str(opening.permission.get(end)) for end in ("FromPort", "ToPort")}
+        ports = {str(opening.properties.get(end)) for end in ("FromPort", "ToPort")}
         if opening.group is None or not _is_edge(opening.group):
             yield opening.resource, f"is not the edge, but open to everybody: {opening.text}"
         elif len(ports) > 1 or not ports <= {str(port) for port in EDGE_PORTS}:
@@ -131,7 +79,7 @@ def open_to_everybody(system: System, _: Wanted) -> Verdicts:
             yield (
                 opening.resource,
                 None
-                if str(opening.permission.get("IpProtocol")) in ("tcp", "6")
+                if str(opening.properties.get("IpProtocol")) in ("tcp", "6")
                 else (f"opens another protocol than TCP to everybody: {opening.text}"),
             )
 

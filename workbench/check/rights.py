@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from blueprint.parts import Stage
 from workbench.check.rule import Verdicts, Wanted, rule
-from workbench.templates.reading import Resource, System, dig, items, leaves, yes
+from workbench.templates.reading import System, items, leaves, yes
+from workbench.templates.rights import (
+    POLICIES,
+    PRINCIPALS,
+    RESOURCE_POLICIES,
+    WIDE_MANAGED,
+    is_everybody,
+    own_statements,
+    statements,
+)
 
-POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
-PRINCIPALS = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
-# Type -> where its policy stands: what other accounts and services may do with a resource.
-RESOURCE_POLICIES = {
-    "AWS::S3::BucketPolicy": "PolicyDocument",
-    "AWS::SQS::QueuePolicy": "PolicyDocument",
-    "AWS::SNS::TopicPolicy": "PolicyDocument",
-    "AWS::KMS::Key": "KeyPolicy",
-    "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
-    "AWS::Logs::ResourcePolicy": "PolicyDocument",
-    "AWS::Backup::BackupVault": "AccessPolicy",
-}
-WIDE_MANAGED = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess)\b")
 SECRET_NAME = re.compile(r"(password|passwd|secretstring|authtoken|apikey|privatekey|secretkey)s?$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def has_secrets(stage: Stage) -> bool:
     return stage.database is not None or stage.cdn is not None
-
-
-def statements_of(system: System, role: Resource) -> Iterator[Mapping[str, Any]]:
-    """Every statement that a role has, inline or attached from any stack."""
-    for policy in items(role.get("Policies")):
-        yield from items(dig(policy, "PolicyDocument.Statement"))
-    for policy in system.of_type(*POLICIES):
-        attached = [policy.get("Roles"), policy.get("RoleName")]
-        if role in system.targets(attached):
-            yield from items(policy.get("PolicyDocument.Statement"))
-
-
-def _own_statements(resource: Resource) -> Iterator[Mapping[str, Any]]:
-    """Statements about what a principal may do, written in this resource."""
-    if resource.type in POLICIES:
-        yield from items(resource.get("PolicyDocument.Statement"))
-    for policy in items(resource.get("Policies")) if resource.type in PRINCIPALS else []:
-        yield from items(dig(policy, "PolicyDocument.Statement"))
 
 
 @rule(
@@ -102,7 +80,7 @@ def _is_readable(value: Any) -> bool:
 def wide_rights(system: System, _: Wanted) -> Verdicts:
     for resource in system.of_type(*POLICIES, *PRINCIPALS):
         yield resource, None
-        for statement in _own_statements(resource):
+        for statement in own_statements(resource):
             if statement.get("Effect") == "Allow":
                 yield resource, _too_wide(statement)
         for _path, value in leaves(resource.get("ManagedPolicyArns")):
@@ -129,11 +107,13 @@ def _too_wide(statement: Mapping[str, Any]) -> str | None:
 def public_things(system: System, _: Wanted) -> Verdicts:
     for resource in system.resources:
         if resource.type in RESOURCE_POLICIES:
-            yield resource, None
-            for statement in items(dig(resource.get(RESOURCE_POLICIES[resource.type]), "Statement")):
+            policy = resource.get(RESOURCE_POLICIES[resource.type].document)
+            if policy is not None:
+                yield resource, None
+            for statement in statements(policy):
                 if statement.get("Effect") != "Allow":
                     continue
-                if _everybody(statement.get("Principal")) and not statement.get("Condition"):
+                if is_everybody(statement.get("Principal")) and not statement.get("Condition"):
                     yield resource, "allows everybody"
                 if resource.type != "AWS::KMS::Key":  # a key's own policy gives its account everything, by design
                     yield resource, _too_wide(statement)
@@ -151,10 +131,6 @@ def public_things(system: System, _: Wanted) -> Verdicts:
             interfaces = items(resource.get("LaunchTemplateData.NetworkInterfaces"))
             public = any(yes(each.get("AssociatePublicIpAddress")) for each in interfaces)
             yield resource, "gives its hosts public addresses" if public else None
-
-
-def _everybody(principal: Any) -> bool:
-    return principal == "*" or (isinstance(principal, Mapping) and "*" in items(principal.get("AWS")))
 
 
 RULES = (secrets, wide_rights, public_things)

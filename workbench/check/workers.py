@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blueprint.parts import Stage
-from workbench.check.rights import statements_of
 from workbench.check.rule import Verdicts, Wanted, rule
 from workbench.templates.reading import Resource, System, dig, items, number
+from workbench.templates.rights import statements_of
 
 VISIBILITY = 6
 TWO_WEEKS = 14 * 24 * 3600

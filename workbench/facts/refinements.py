@@ -42,7 +42,8 @@ def same_image(changed: Changed) -> bool:
 
 
 def online_resharding(changed: Changed) -> bool:
-    return (changed.after.get("UpdatePolicy") or {}).get("UseOnlineResharding") in (True, "true")
+    policy = changed.after.get("UpdatePolicy")
+    return isinstance(policy, Mapping) and policy.get("UseOnlineResharding") in (True, "true")
 
 
 def new_version(changed: Changed) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -65,9 +66,17 @@ def _flags_inside(type_: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[R
 
 @cache
 def _schema() -> Mapping[str, Any]:
-    with gzip.open(specification_path()) as file:
-        schema: Mapping[str, Any] = json.load(file)["schema"]
-        return schema
+    text = gzip.decompress(specification_path().read_bytes())
+    # Half a million objects that stay: looking for garbage among them, now and later, would double the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        schema: Mapping[str, Any] = json.loads(text)["schema"]
+        gc.freeze()
+    finally:
+        if collecting:
+            gc.enable()
+    return schema
 
 
 @cache

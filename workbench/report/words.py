@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.templates import Impact, Reference
+from workbench.compare.aspects.resources import HIDDEN, is_secret
+from workbench.templates import Cause, Impact, Reference
 
 LONGEST = 120
 # What templates of strangers may hold and no reader can see: controls, bidi marks, surrogates, private use.
@@ -39,6 +40,11 @@ def spell(value: Any) -> str:
     if value is None:
         return "-"
     return plain(_spelled(value), LONGEST)
+
+
+def spell_sides(cause: Cause) -> tuple[str, str]:
+    """Both values of a difference, unless they look like a secret."""
+    return (HIDDEN, HIDDEN) if is_secret(cause) else (spell(cause.before), spell(cause.after))
 
 
 def _spelled(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Templates of anybody's as data: references resolved, replacement predicted, export locks found. One function each."""
 
-from workbench.templates.assembly import Assembly, StackTemplate, UnreadableTemplateError, read_assembly
+from workbench.templates.assembly import Assembly, StackTemplate, read_assembly
+from workbench.templates.files import UnreadableTemplateError
 from workbench.templates.locks import Lock, LockKind, locks
 from workbench.templates.references import Key, Reference, Resource, references, resources
 from workbench.templates.replacement import Cause, Change, Impact, impact, predict

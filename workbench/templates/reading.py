@@ -20,6 +20,11 @@ class Resource:
     properties: Mapping[str, Any]
     body: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """What people call it: "Database/Primary"."""
+        return self.stack.name_of(self.id)
+
     def get(self, path: str, default: Any = None) -> Any:
         """A property by its dotted path; a missing step anywhere gives the default."""
         return dig(self.properties, path, default)
@@ -33,18 +38,22 @@ class System:
         # Name of an export -> the stack that makes it and the output that it is.
         self.exports = Resolver(assembly).exports
         by_role = {stack.role: stack for stack in assembly.stacks}
-        self._by_key: dict[Key, Resource] = {
+        self.by_key: Mapping[Key, Resource] = {
             key: Resource(by_role[found.stack], found.id, found.type, found.properties, found.body)
             for key, found in resources(assembly).items()
         }
-        self.resources = tuple(self._by_key.values())
+        self.resources = tuple(self.by_key.values())
+
+    def resource(self, key: Key) -> Resource | None:
+        """The resource that is known by this key."""
+        return self.by_key.get(key)
 
     def of_type(self, *types: str) -> list[Resource]:
         return [resource for resource in self.resources if resource.type in types]
 
     def targets(self, value: Any) -> list[Resource]:
         """The resources that a value refers to, in the order written."""
-        return list(dict.fromkeys(self._by_key[reference.key] for _, reference in references(value)))
+        return list(dict.fromkeys(self.by_key[reference.key] for _, reference in references(value)))
 
     def target(self, value: Any, *types: str) -> Resource | None:
         """The first resource of one of these types that a value refers to."""

@@ -9,12 +9,18 @@ from types import MappingProxyType
 from typing import Any
 
 from workbench.templates.assembly import Assembly, StackTemplate
+from workbench.templates.files import UnreadableTemplateError
 
 Key = tuple[str, str]
 """(role of the stack, logical id): what a resource is known by at every stage."""
 
 _VARIABLE = re.compile(r"\$\{\s*([^!{}\s][^{}]*?)\s*\}")
 _SSM = "AWS::SSM::Parameter::Value<"
+_OUTPUTS = "Outputs."
+# Values that lead from one to the next: real ones take a few steps, some that were made to do harm never end.
+_DEEPEST = 150
+_MOST_FOLLOWED = 20_000
+_MOST_CONDITIONS = 30  # of which each one is made of the next
 
 
 @dataclass(frozen=True, order=True)
@@ -68,7 +74,9 @@ def resources(assembly: Assembly) -> Mapping[Key, Resource]:
                 stack=stack.role,
                 id=logical_id,
                 type=body["Type"],
-                properties=MappingProxyType(resolver.resolve(stack, body.get("Properties") or {})),
+                properties=MappingProxyType(
+                    {name: resolver.resolve(stack, value) for name, value in (body.get("Properties") or {}).items()}
+                ),
                 body=MappingProxyType(body),
             )
             for stack in assembly.stacks
@@ -102,7 +110,9 @@ class Resolver:
 
     def __init__(self, assembly: Assembly) -> None:
         self._by_name = {stack.name: stack for stack in assembly.stacks}
+        self._nested = {stack.nested_in: stack for stack in assembly.stacks}
         self._following: set[tuple[str, str]] = set()
+        self._followed = self._depth = 0
         self.exports: dict[str, tuple[StackTemplate, str]] = {}
         for stack in assembly.stacks:
             for output, body in stack.outputs.items():
@@ -117,14 +127,20 @@ class Resolver:
 
     def resolve(self, stack: StackTemplate, value: Any) -> Any:
         """The value with everything in it that templates alone can tell."""
-        if isinstance(value, list):
-            return [self.resolve(stack, item) for item in value]
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping | list):
             return value
-        if is_function(value):
-            ((function, argument),) = value.items()
-            return self._call(stack, function, argument)
-        return {key: self.resolve(stack, item) for key, item in value.items()}
+        if self._depth > _DEEPEST:
+            raise UnreadableTemplateError(f"{stack.name}: values lead from one to the next without end")
+        self._depth += 1
+        try:
+            if isinstance(value, list):
+                return [self.resolve(stack, item) for item in value]
+            if is_function(value):
+                ((function, argument),) = value.items()
+                return self._call(stack, function, argument)
+            return {key: self.resolve(stack, item) for key, item in value.items()}
+        finally:
+            self._depth -= 1
 
     def _call(self, stack: StackTemplate, function: str, argument: Any) -> Any:
         match function, argument:
@@ -155,9 +171,16 @@ class Resolver:
     def _ref(self, stack: StackTemplate, name: str) -> Any:
         if name in stack.resources:
             return Reference(stack.role, name)
-        if name == "AWS::StackName":
+        if name == "AWS::StackName" and stack.nested_in is None:
             return stack.name
-        parameter = (stack.template.get("Parameters") or {}).get(name, {})
+        parameter = (stack.template.get("Parameters") or {}).get(name)
+        if not isinstance(parameter, Mapping):
+            return {"Ref": name}
+        if stack.nested_in is not None:
+            parent, logical_id = self._by_name[stack.nested_in[0]], stack.nested_in[1]
+            given = (parent.resources[logical_id].get("Properties") or {}).get("Parameters")
+            if isinstance(given, Mapping) and name in given:
+                return self._follow(parent, given[name], (stack.name, f"{name} of its parent"), {"Ref": name})
         if "Default" not in parameter:
             return {"Ref": name}
         if str(parameter.get("Type")).startswith(_SSM):
@@ -165,6 +188,10 @@ class Resolver:
         return parameter["Default"]
 
     def _attribute(self, stack: StackTemplate, logical_id: str, attribute: Any) -> Any:
+        nested = self._nested.get((stack.name, logical_id))
+        if nested is not None and isinstance(attribute, str) and attribute.startswith(_OUTPUTS):
+            unresolved = Reference(stack.role, logical_id, attribute)
+            return self._output(nested, attribute.removeprefix(_OUTPUTS), unresolved)
         if logical_id in stack.resources and isinstance(attribute, str):
             return Reference(stack.role, logical_id, attribute)
         return {"Fn::GetAtt": [logical_id, attribute]}
@@ -204,9 +231,9 @@ class Resolver:
         return name if said is None else self.resolve(stack, self._inline(stack, said, {name}))
 
     def _inline(self, stack: StackTemplate, value: Any, seen: set[str]) -> Any:
-        if isinstance(value, Mapping) and set(value) == {"Condition"} and value["Condition"] not in seen:
-            name = value["Condition"]
-            said = (stack.template.get("Conditions") or {}).get(name)
+        name = value.get("Condition") if isinstance(value, Mapping) and len(value) == 1 else None
+        if isinstance(name, str) and name not in seen and len(seen) < _MOST_CONDITIONS:
+            said = (stack.template.get("Conditions") or {}).get(name) if self._goes_on() else None
             return name if said is None else self._inline(stack, said, {*seen, name})
         if isinstance(value, Mapping):
             return {key: self._inline(stack, item, seen) for key, item in value.items()}
@@ -215,11 +242,21 @@ class Resolver:
         return value
 
     def _output(self, stack: StackTemplate, output: str, unresolved: Any) -> Any:
-        place = (stack.name, output)
-        if output not in stack.outputs or place in self._following:
+        if output not in stack.outputs:
+            return unresolved
+        return self._follow(stack, stack.outputs[output].get("Value"), (stack.name, output), unresolved)
+
+    def _follow(self, stack: StackTemplate, value: Any, place: tuple[str, str], unresolved: Any) -> Any:
+        """A value that stands somewhere else, as long as the way there is no circle."""
+        if place in self._following or not self._goes_on():
             return unresolved
         self._following.add(place)
         try:
-            return self.resolve(stack, stack.outputs[output].get("Value"))
+            return self.resolve(stack, value)
         finally:
             self._following.discard(place)
+
+    def _goes_on(self) -> bool:
+        """Whether there is room for one more step: values that double with each step would fill the memory."""
+        self._followed += 1
+        return self._followed < _MOST_FOLLOWED

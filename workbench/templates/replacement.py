@@ -147,7 +147,8 @@ def _compare(old: Resource, new: Resource) -> Change:
         return Change(new.stack, new.id, new.type, Impact.REPLACE, (cause,))
     causes = [
         _cause(old, new, path, before, after)
-        for path, before, after in differences(dict(old.properties), dict(new.properties))
+        for name in sorted({*old.properties, *new.properties})
+        for path, before, after in differences(old.properties.get(name), new.properties.get(name), (name,))
     ]
     causes += [
         Cause((name,), old.body.get(name), new.body.get(name), Impact.NONE)
