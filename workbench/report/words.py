@@ -27,7 +27,9 @@ _IMPACTS = {
 
 def plain(text: object, longest: int = 400) -> str:
     """Text of a stranger's in one line of visible characters."""
-    seen = "".join("�" if unicodedata.category(each) in _UNSEEN else each for each in _one_line(str(text)))
+    seen = _one_line(str(text))
+    if not seen.isprintable():
+        seen = "".join("�" if unicodedata.category(each) in _UNSEEN else each for each in seen)
     return seen if len(seen) <= longest else seen[: longest - 1] + "…"
 
 

@@ -18,6 +18,7 @@ from workbench.templates.files import UnreadableTemplateError, read
 MANIFEST = "manifest.json"
 STACK = "aws:cloudformation:stack"
 MACRO = "Fn::"
+READS_OTHER_STACKS = ("Fn::ImportValue", "Fn::GetStackOutput")
 NESTED_ASSEMBLY = "cdk:cloud-assembly"
 NESTED_STACK = "AWS::CloudFormation::Stack"
 PATTERNS = ("*.template.json", "*.template.yaml", "*.template.yml")
@@ -56,6 +57,11 @@ class StackTemplate:
     def outputs(self) -> Mapping[str, Any]:
         """Outputs by name. A stack without resources is not deployed, so it has none."""
         return _written(self.template, "Outputs") if self.resources else {}
+
+    @cached_property
+    def shared_values_read(self) -> tuple[tuple[str, Any], ...]:
+        """Every call of a function that reads another stack's output, as (function, argument)."""
+        return tuple(_calls(self.template))
 
     def name_of(self, logical_id: str) -> str:
         """What people call a resource, "Database/Primary": its construct path without what CDK adds to it."""
@@ -326,3 +332,15 @@ def _mapping(value: object) -> dict[str, Any]:
 
 def _texts(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _calls(value: Any) -> Iterator[tuple[str, Any]]:
+    # Exact types: a template is read from JSON or YAML, and this looks at every value in it.
+    if type(value) is dict:
+        for key, item in value.items():
+            if key in READS_OTHER_STACKS:
+                yield key, item
+            yield from _calls(item)
+    elif type(value) is list:
+        for item in value:
+            yield from _calls(item)

@@ -142,21 +142,10 @@ def _reads(resolver: Resolver, stack: StackTemplate) -> tuple[set[str], set[Outp
     weak: set[Output] = set()
     if not stack.resources:
         return strong, weak
-    for function, argument in _calls(stack.template):
+    for function, argument in stack.shared_values_read:
         name = resolver.resolve(stack, argument)
         if function == "Fn::ImportValue" and isinstance(name, str):
             strong.add(name)
         elif function == "Fn::GetStackOutput" and isinstance(name, Mapping):
             weak.add((str(name.get("StackName")), str(name.get("OutputName"))))
     return strong, weak
-
-
-def _calls(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key in ("Fn::ImportValue", "Fn::GetStackOutput"):
-                yield key, item
-            yield from _calls(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _calls(item)

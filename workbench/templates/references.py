@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -65,8 +66,9 @@ class Resource:
         return self.body.get("UpdateReplacePolicy")
 
 
+@lru_cache(maxsize=8)
 def resources(assembly: Assembly) -> Mapping[Key, Resource]:
-    """All resources of an assembly, references resolved."""
+    """All resources of an assembly, references resolved; worked out once for all who ask about it."""
     resolver = Resolver(assembly)
     return MappingProxyType(
         {
