@@ -20,8 +20,8 @@ synth: set-up ## set up, then write all five stages to build/assemblies and prin
 
 compare: set-up ## what stage 4 changes, and a page with all five stages (COMPARED=production)
 	@$(BIN)/blueprint synth $(COMPARED) >/dev/null
-	@$(BIN)/blueprint compare --all build/assemblies/$(COMPARED) --output build/stages.html
 	@$(BIN)/blueprint compare build/assemblies/$(COMPARED)/stage-3 build/assemblies/$(COMPARED)/stage-4
+	@$(BIN)/blueprint compare --all build/assemblies/$(COMPARED) --output build/stages.html
 
 shop: set-up ## open the shop on this machine, with a database of its own (OPTIONS=--port=8001)
 	@$(BIN)/blueprint shop $(OPTIONS)

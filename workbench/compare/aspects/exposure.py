@@ -27,12 +27,14 @@ EDGE_PORTS = ("80", "443")
 # What CDK writes where nothing may go out, because no rule at all would let everything out.
 NOBODY = "255.255.255.255/32"
 PUBLIC = "public"
-BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+# Of each pair one is enough to keep a policy, or a list of rights on objects, from making a bucket public.
+EITHER = (("BlockPublicPolicy", "RestrictPublicBuckets"), ("BlockPublicAcls", "IgnorePublicAcls"))
+BLOCKS = tuple(name for pair in EITHER for name in pair)
 LISTS = {"PublicRead": "read", "PublicReadWrite": "read and write"}
 # What is public without a port, and how that is said.
 SAID = {
     "address": "{} gets an address on the internet: only its security groups stand before it.",
-    "unblocked": "Nothing keeps {} from being made public: its block of public access is off.",
+    "unblocked": "Nothing keeps {} from being made public: its block of public access is off, or has a gap.",
     "read": "Everybody may now read what is in {}.",
     "read and write": "Everybody may now read, change and delete what is in {}.",
 }
@@ -107,7 +109,7 @@ def _public(resource: Resource) -> Iterator[str]:
         yield "address"
     if resource.type == "AWS::S3::Bucket":
         block = resource.get("PublicAccessBlockConfiguration")
-        if isinstance(block, Mapping) and not _blocked(resource):
+        if isinstance(block, Mapping) and any(not any(yes(block.get(name)) for name in pair) for pair in EITHER):
             yield "unblocked"
         if isinstance(access := resource.get("AccessControl"), str) and access in LISTS:
             yield LISTS[access]

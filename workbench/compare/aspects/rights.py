@@ -28,6 +28,7 @@ ROLE, MANAGED_POLICY = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
 ALLOW, DENY, LIMIT = "Allow", "Deny", "Limit"  # the last one is a permissions boundary
 EVERYBODY, OWN_ACCOUNT, ANYTHING = "everybody", "this account", "*"
 BUT, ALL_OF = "everything but ", "managed policy "
+LIMITED = "whoever is limited by "  # a boundary says what is possible at most, and gives nothing
 # Types that are one statement each: what they let others use, and the condition that their properties stand for.
 ONE_STATEMENT = {
     "AWS::Events::EventBusPolicy": "EventBusName",
@@ -167,7 +168,8 @@ def _holders(system: System, policy: Resource, key: Key, called: Mapping[Key, st
         ]
     yield from ((called[holder], holder) for holder in dict.fromkeys(found))
     if not found:
-        yield f"whoever has {called[key]}", key
+        limits = any(policy in system.targets(one.get("PermissionsBoundary")) for one in system.of_type(*PRINCIPALS))
+        yield f"{LIMITED if limits else 'whoever has '}{called[key]}", key
 
 
 def _of_resource_policy(
@@ -296,6 +298,7 @@ ALMIGHTY_BY_POLICY = Reason(Risk.DANGER, "{principal} may now do everything: it 
 WIDE_BY_POLICY = Reason(Risk.NOTICE, "{principal} gets the {actions}.")
 PASSES = Reason(Risk.NOTICE, "{principal} may now hand over {resources} to a service (iam:PassRole){where}.")
 ASSUMES = Reason(Risk.NOTICE, "{principal} may now take on {resources} ({actions}){where}.")
+ANY_TOKEN = Reason(Risk.DANGER, "Everybody with a token of {principal} may now take on {resources}.")
 ANYWHERE = Reason(Risk.NOTICE, "{principal} may now {actions} on any resource{where}.")
 DENIAL_GONE = Reason(Risk.NOTICE, "A denial is gone: {actions} on {resources} for {principal}{where}.")
 BOUNDARY_GONE = Reason(Risk.NOTICE, "{principal} has no longer {resources} as its permissions boundary.")
@@ -304,7 +307,7 @@ BOUNDARY_GONE = Reason(Risk.NOTICE, "{principal} has no longer {resources} as it
 def _reason(grant: Grant, ours: set[str]) -> Reason | None:
     """Why a new right matters; None for the many that are as they should be."""
     action, principal = grant.action.lower(), grant.principal
-    if grant.effect != ALLOW:
+    if grant.effect != ALLOW or principal.startswith(LIMITED):
         return None
     if principal == EVERYBODY:
         return PUBLIC_IF if grant.condition else PUBLIC
@@ -323,6 +326,8 @@ def _reason(grant: Grant, ours: set[str]) -> Reason | None:
             return WIDE
     if action == "iam:passrole":
         return PASSES
+    if action == "sts:assumerolewithwebidentity" and not grant.condition:
+        return ANY_TOKEN
     if action.startswith("sts:assumerole"):
         return None if is_service and action == "sts:assumerole" else ASSUMES
     writes = not action.partition(":")[2].startswith(READING) and not WITHOUT_RESOURCE.match(action)

@@ -41,6 +41,9 @@ def text(comparison: Comparison, *, full: bool = False, coloured: bool = False) 
         console.print()
         count = sum(len(section.rows) for section in hidden)
         console.print(Text(f"{count} differences of single properties are not shown; --full shows them.", style="dim"))
+    if comparison.resources:  # once more, where a terminal shows it
+        console.print()
+        console.print(Text(verdict(comparison), style=COLOURS[comparison.risk]))
     lines = (line.rstrip() for line in buffer.getvalue().splitlines())
     return "\n".join(lines) + "\n"
 
