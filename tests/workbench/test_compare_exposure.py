@@ -105,6 +105,10 @@ def told(before: Resources, after: Resources) -> list[tuple[Risk, Kind, str]]:
          {"everybody -> B: public unblocked!"}),
         ({"B": resource("AWS::S3::Bucket", AccessControl="PublicRead")}, {"everybody -> B: public read!"}),
         ({"B": resource("AWS::S3::Bucket")}, set()),
+        ({"B": resource("AWS::S3::Bucket", PublicAccessBlockConfiguration={"BlockPublicAcls": 1})},
+         {"everybody -> B: public unblocked!"}),
+        ({"B": resource("AWS::S3::Bucket", PublicAccessBlockConfiguration={"BlockPublicAcls": True,
+                                                                           "BlockPublicPolicy": "true"})}, set()),
     ],
 )  # fmt: skip
 def test_an_opening_says_who_reaches_whom_on_what(resources: Resources, expected: set[str]) -> None:
@@ -163,7 +167,7 @@ BLOCK = dict.fromkeys(exposure.BLOCKS, True)
     ("before", "after", "risk", "text"),
     [
         ({"PublicAccessBlockConfiguration": BLOCK}, {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
-         Risk.DANGER, "Nothing keeps B from being made public: its block of public access is off."),
+         Risk.DANGER, "Nothing keeps B from being made public: its block of public access is off, or has a gap."),
         ({"PublicAccessBlockConfiguration": BLOCK}, {}, Risk.NOTICE,
          "B no longer says that public access to it is blocked."),
         ({}, {"AccessControl": "PublicReadWrite"}, Risk.DANGER,

@@ -15,6 +15,7 @@ from tests.workbench.sides import of, side, templates, values
 from workbench.compare.aspects import rights
 from workbench.compare.model import Facts, Finding, Grant, Kind, Risk
 from workbench.templates import Assembly, StackTemplate, read_assembly
+from workbench.templates.names import names
 from workbench.templates.reading import System
 from workbench.templates.rights import POLICIES, PRINCIPALS, RESOURCE_POLICIES
 
@@ -193,6 +194,9 @@ def test_a_name_that_only_one_side_knows_is_no_difference() -> None:
         for paths in ({}, {"RoleA1B2C3D4": "Hosts/Role/Resource"})
     )
     assert not rights.compare(bare, named)[0]
+    assert not rights.compare(named, bare)[0]
+    for sides in ((bare, named), (named, bare)):
+        assert names(*(one.system for one in sides)) == {("s", "RoleA1B2C3D4"): "Hosts/Role"}
 
 
 def test_a_statement_of_thousands_of_rights_is_not_multiplied_out() -> None:
@@ -229,6 +233,10 @@ def test_a_statement_of_thousands_of_rights_is_not_multiplied_out() -> None:
          "R may now hand over R to a service (iam:PassRole)."),
         ({"R": role(allow("sts:AssumeRole", f"arn:aws:iam::{OURS}:role/x"))}, Risk.NOTICE,
          f"R may now take on arn:aws:iam::{OURS}:role/x (sts:AssumeRole)."),
+        ({"R": trusting({"Federated": "tokens"}, Action="sts:AssumeRoleWithWebIdentity")}, Risk.DANGER,
+         "Everybody with a token of tokens may now take on R."),
+        ({"R": trusting({"Federated": "tokens"}, Action="sts:AssumeRoleWithWebIdentity", Condition={"A": {"b": "c"}})},
+         Risk.NOTICE, "tokens may now take on R (sts:AssumeRoleWithWebIdentity), where b A c."),
         ({"R": trusting({"AWS": {"Ref": "AWS::AccountId"}})}, Risk.NOTICE,
          "This account may now take on R (sts:AssumeRole)."),
         ({"R": role(allow(["ec2:TerminateInstances", "ec2:DescribeInstances"], "*"))}, Risk.NOTICE,
@@ -249,6 +257,10 @@ def test_a_far_reaching_right_is_told(added: dict[str, Any], risk: Risk, text: s
         {"R": role(ManagedPolicyArns=["arn:aws:iam::aws:policy/ReadOnlyAccess"])},
         {"R": role({"Effect": "Deny", "Action": "*", "Resource": "*"})},
         {"Other": KEY},
+        {
+            "R": role(PermissionsBoundary={"Ref": "P"}),
+            "P": resource("AWS::IAM::ManagedPolicy", PolicyDocument=document(allow("*", "*"))),
+        },
         open_to({"AWS": OURS}),
         open_to({"Service": "logging.s3.amazonaws.com"}),
     ],
