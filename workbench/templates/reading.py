@@ -101,7 +101,7 @@ def number(value: Any, default: int = 0) -> int:
     """A literal number, also one in quotes; anything else is the default."""
     try:
         return default if isinstance(value, bool) else int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
 
 

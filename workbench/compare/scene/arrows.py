@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
+from functools import cached_property
 from typing import Any
 
 from workbench.compare.scene.model import Arrow, Node, Place
 from workbench.compare.scene.reading import Reading, id_of, key_of, text
 from workbench.compare.scene.regional import DNS, SUBSCRIPTION, USERS, WORKERS
 from workbench.templates import Key
+from workbench.templates.network import GROUP, Permission, ingress, is_private, network
 from workbench.templates.reading import Resource, dig, items
 
-GROUP = "AWS::EC2::SecurityGroup"
 ORDER = (Place.EDGE, Place.PUBLIC, Place.APP, Place.MESSAGING, Place.DATA, Place.SERVICES, Place.OPERATIONS)
 # By way of what a host or task gets its role.
 LENDING = ("InstanceProfile", "LaunchTemplate", "LaunchConfiguration", "TaskDefinition")
@@ -118,8 +118,8 @@ class Arrows:
         found = []
         for group in self._groups(resource):
             for rule in self._rules.get(key_of(group), ()):
-                listed = "SourcePrefixListId" in rule
-                if (listed and prefix_lists) or (_cidr(rule) and not _inside(_cidr(rule))):
+                listed = "SourcePrefixListId" in rule.properties
+                if (listed and prefix_lists) or _from_outside(rule):
                     found.append(_ports(rule))
         return ", ".join(sorted(set(found), key=lambda ports: (len(ports), ports)))
 
@@ -128,19 +128,14 @@ class Arrows:
     def _groups(self, resource: Resource) -> list[Resource]:
         return self.reading.reached(resource, GROUP, *LENDING)
 
-    @property
-    def _rules(self) -> Mapping[Key, list[Mapping[str, Any]]]:
+    @cached_property
+    def _rules(self) -> Mapping[Key, list[Permission]]:
         """Security group -> who may come in."""
-        if not hasattr(self, "_read"):
-            self._read: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
-            for group in self.reading.of(GROUP):
-                rules = (rule for rule in items(group.get("SecurityGroupIngress")) if isinstance(rule, Mapping))
-                self._read[key_of(group)] += rules
-            for ingress in self.reading.of("AWS::EC2::SecurityGroupIngress"):
-                group_of_it = self.reading.first(ingress, "GroupId", GROUP)
-                if group_of_it is not None:
-                    self._read[key_of(group_of_it)].append(ingress.properties)
-        return self._read
+        found: dict[Key, list[Permission]] = defaultdict(list)
+        for rule in ingress(self.reading.system):
+            if rule.group is not None:
+                found[key_of(rule.group)].append(rule)
+        return found
 
     def _balanced(self) -> None:
         for balancer in self.reading.of("AWS::ElasticLoadBalancingV2::LoadBalancer"):
@@ -170,7 +165,7 @@ class Arrows:
         open_to: dict[tuple[str, str], str] = {}
         for entered, rules in self._rules.items():
             for rule in rules:
-                source = self.reading.system.target(rule.get("SourceSecurityGroupId"), GROUP)
+                source = self.reading.system.target(rule.properties.get("SourceSecurityGroupId"), GROUP)
                 for one in owners.get(key_of(source), ()) if source else ():
                     for other in owners.get(entered, ()):
                         open_to.setdefault((one, other), _ports(rule))
@@ -296,20 +291,14 @@ def _verbs(action: str) -> set[str]:
     return {verb for verb, starts in kinds if action.startswith(starts) and not action.endswith(about_itself)}
 
 
-def _cidr(rule: Mapping[str, Any]) -> str:
-    return next((text(rule.get(name)) or "?" for name in ("CidrIp", "CidrIpv6") if name in rule), "")
+def _from_outside(rule: Permission) -> bool:
+    """Whether users may have the addresses that a rule lets in; what cannot be read counts."""
+    ranges = [rule.properties[name] for name in ("CidrIp", "CidrIpv6") if name in rule.properties]
+    return any(addresses is None or not is_private(addresses) for addresses in map(network, ranges))
 
 
-def _inside(cidr: str) -> bool:
-    """Whether addresses are private ones: those are never users."""
-    try:
-        return ip_network(cidr, strict=False).is_private and not cidr.startswith("203.0.113.")
-    except ValueError:
-        return False
-
-
-def _ports(rule: Mapping[str, Any]) -> str:
-    first, last = rule.get("FromPort"), rule.get("ToPort")
-    if text(rule.get("IpProtocol")) in ("-1", "all", "") or text(first) == "":
+def _ports(rule: Permission) -> str:
+    first, last = text(rule.properties.get("FromPort")), text(rule.properties.get("ToPort"))
+    if rule.protocol in ("all", "unknown") or not first:
         return "all ports"
-    return f":{text(first)}" if text(first) == text(last) else f":{text(first)}-{text(last)}"
+    return f":{first}" if first == last else f":{first}-{last}"

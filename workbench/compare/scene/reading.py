@@ -10,10 +10,10 @@ from math import isfinite
 from typing import Any
 
 from workbench.templates import Key
-from workbench.templates.reading import Resource, System, dig, items, number
+from workbench.templates.reading import Resource, System, number
+from workbench.templates.rights import POLICIES, holders, inline, statements
 
 MOST = 10**9
-POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 # Steps of a construct path that only repeat what a thing is.
 SAYING_NOTHING = frozenset(
     {"Bucket", "DeliveryStream", "Function", "Group", "Job", "Private", "Queue", "Resource", "Stream", "Table", "Topic"}
@@ -75,16 +75,16 @@ class Reading:
         """What each role may do, inline or attached from any stack."""
         found: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
         for role in self.of("AWS::IAM::Role"):
-            for policy in items(role.get("Policies")):
-                found[key_of(role)] += _allowed(dig(policy, "PolicyDocument.Statement"))
+            for document in inline(role):
+                found[key_of(role)] += _allowed(document)
         for policy in self.of(*POLICIES):
-            for role in self.system.targets([policy.get("Roles"), policy.get("RoleName")]):
-                found[key_of(role)] += _allowed(policy.get("PolicyDocument.Statement"))
+            for role in holders(self.system, policy):
+                found[key_of(role)] += _allowed(policy.get("PolicyDocument"))
         return found
 
 
-def _allowed(statements: Any) -> Iterator[Mapping[str, Any]]:
-    return (one for one in items(statements) if isinstance(one, Mapping) and one.get("Effect") == "Allow")
+def _allowed(document: Any) -> Iterator[Mapping[str, Any]]:
+    return (one for one in statements(document) if one.get("Effect") == "Allow")
 
 
 def key_of(resource: Resource) -> Key:

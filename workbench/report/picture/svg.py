@@ -11,6 +11,7 @@ from workbench.report.picture.measure import FONTS, visible
 from workbench.report.picture.parts import BADGE, Badge, Card, Frame, Icon, Label, Line, Picture, Rect, Text
 from workbench.report.picture.symbols import icons, symbols
 
+SPREAD = "Copies whose zone is left to AWS are spread over the zones in order."
 HEAD = 9  # the length of an arrow's head
 CLASSES = {
     Mark.NEW: "new", Mark.CHANGED: "changed", Mark.MAYBE: "maybe", Mark.REPLACED: "replaced", Mark.REMOVED: "removed",
@@ -112,7 +113,8 @@ def described(scene: Scene) -> str:
         for arrow in scene.arrows
         if arrow.source in names and arrow.target in names
     ]
-    return f"Things: {', '.join(things)}. Arrows: {', '.join(ways) or 'none'}."
+    said = f"Things: {', '.join(things)}. Arrows: {', '.join(ways) or 'none'}."
+    return f"{said} {SPREAD}" if any(node.members and node.zones for node in scene.nodes) else said
 
 
 def _frame(frame: Frame) -> str:
