@@ -19,6 +19,7 @@ from workbench.templates import (
     references,
     resources,
 )
+from workbench.templates.reading import number
 
 QUEUE = {"Type": "AWS::SQS::Queue"}
 
@@ -307,3 +308,8 @@ def test_a_value_of_another_app_is_not_missed() -> None:
     after = small()
     after["web"]["Resources"]["Address"]["Properties"] = {"Pool": {"Fn::ImportValue": "elsewhere"}}
     assert locks(assembly(small()), assembly(after), assembly(after).order) == []
+
+
+@pytest.mark.parametrize(("written", "read"), [(3, 3), ("3", 3), (True, 7), ("x", 7), (float("inf"), 7), ({}, 7)])
+def test_a_number_is_read_as_far_as_it_is_one(written: object, read: int) -> None:
+    assert number(written, 7) == read
