@@ -18,7 +18,7 @@ import psycopg
 
 from shop import environment, observe
 from shop.problems import Problem
-from shop.settings import BadSetting
+from shop.settings import BadSetting, server
 
 FAILED, WRONG = 1, 2
 
@@ -98,7 +98,7 @@ def _relay(_: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    url = options.url or ("" if os.environ.get("PGHOST") else _conninfo())
+    url = _conninfo(options.url) if options.url or not os.environ.get("PGHOST") else ""
     from shop.migrate import CannotMigrate, migrate
 
     try:
@@ -158,12 +158,12 @@ def _openapi(_: argparse.Namespace) -> int:
     return 0
 
 
-def _conninfo() -> str:
-    """How to reach the primary with the rights of the settings, as libpq reads it."""
-    settings = environment.settings(keep=True)
+def _conninfo(url: str | None = None) -> str:
+    """How to reach the primary with the rights of the settings or of a URL, as libpq reads it."""
+    primary = server("--url", url) if url else environment.settings(keep=True).primary
     from shop.relay import conninfo
 
-    return conninfo(settings.primary)
+    return conninfo(primary)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ async def sign_up(shop: Shop, *, email: str, name: str, password: str, key: str,
             raise Problem(409, "email-taken", "Somebody has signed up with this e-mail address already.")
         return Made(Person(**row))
 
-    return await create(shop, Person, make, scope="users", key=key, request=new)
+    # Strangers share no account to keep their keys apart, but each has an address of his own.
+    return await create(shop, Person, make, scope=f"users:{new.email.lower()}", key=key, request=new)
 
 
 async def sign_in(shop: Shop, *, email: str, password: str, token: str | None = None, address: str = "") -> str:
@@ -186,7 +187,7 @@ async def _limit(shop: Shop, action: str, whom: str) -> None:
     if not whom:
         return
     allowance = await shop.limiter.take(f"{action}:{whom}", ATTEMPTS_A_MINUTE, 60, shared=True)
-    if not allowance.allowed:
+    if allowance and not allowance.allowed:
         wait = {"Retry-After": str(max(1, allowance.reset_seconds))}
         raise Problem(429, "too-many-attempts", "Too many attempts. Please wait a minute.", headers=wait)
 

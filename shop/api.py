@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from shop import accounts, carts, catalogue, contracts, openapi, orders
 from shop.accounts import BEARER, Session
-from shop.contracts import Cart, Category, Device, Image, Order, Page, Person, Product, Token
+from shop.contracts import Cart, Category, Device, Image, Order, Page, Person, Product, ProductChange, Token
 from shop.openapi import JSON, PICTURES, Operation
 from shop.ports import Shop
 from shop.problems import Problem
@@ -30,7 +30,7 @@ class Call:
     user: Any  # a User wherever only users are let in
     cart: Any
     given: Any
-    key: str
+    key: Any  # a text wherever it is needed
     id: str
     token: str
     after: str | None
@@ -168,10 +168,10 @@ async def add_product(call: Call) -> Product:
     return await catalogue.add_product(call.shop, call.user, key=call.key, trace=call.trace, **call.given)
 
 
-@operation("PATCH", "/staff/products/{product_id}", Product, who="staff", body=contracts.ProductChange)
+@operation("PATCH", "/staff/products/{product_id}", Product, who="staff", body=ProductChange, adds="stock_change")
 async def change_product(call: Call) -> Product:
     """Change what is given, and leave the rest."""
-    return await catalogue.change_product(call.shop, call.id, trace=call.trace, **call.given)
+    return await catalogue.change_product(call.shop, call.user, call.id, key=call.key, trace=call.trace, **call.given)
 
 
 @operation("POST", "/staff/products/{product_id}/images", Image, who="staff", body="picture", creates=True)
@@ -197,12 +197,13 @@ async def _answer(request: Request, about: Operation) -> Response:
     token = _token(request)
     session = await accounts.session(shop, token) if token and about.who != "anyone" else None
     _let_in(about, session)
+    given = await _body(request, about) if about.body else _query(request, about)
     call = Call(
         shop,
         user=session and session.user,
         cart=session and session.cart,
-        given=await _body(request, about) if about.body else _query(request, about),
-        key=_key(request) if about.creates else "",
+        given=given,
+        key=_key(request, about.creates or (about.adds != "" and about.adds in given)),
         id="".join(request.path_params.values()),
         token=token,
         after=request.state.after,
@@ -230,10 +231,10 @@ def _token(request: Request) -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-def _key(request: Request) -> str:
+def _key(request: Request, needed: bool) -> str | None:
     key: str | None = request.headers.get("idempotency-key")
-    if key is None:
-        wanted = "Send an Idempotency-Key, new for each thing to create, so that another try creates no second one."
+    if key is None and needed:
+        wanted = "Send an Idempotency-Key, new for each thing to do, so that another try does not do it twice."
         raise Problem(400, "idempotency-key-missing", wanted)
     return key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import msgspec
 
@@ -26,7 +26,7 @@ from shop.contracts import (
     known_product,
     missing,
 )
-from shop.creating import Made, create, follow, record
+from shop.creating import Made, create
 from shop.ports import Shop
 from shop.problems import Problem
 
@@ -108,11 +108,14 @@ async def add_product(shop: Shop, staff: User, *, key: str, trace: str = "", **g
     return await create(shop, Product, make, scope=f"products:{staff.id}", key=key, request=new)
 
 
-async def change_product(shop: Shop, product_id: int | str, *, trace: str = "", **given: Any) -> Product:
+async def change_product(
+    shop: Shop, staff: User, product_id: int | str, *, key: str | None = None, trace: str = "", **given: Any
+) -> Product:
     """What is given becomes so, the rest stays; the primary decides whether the stock allows it."""
     fields = dict.fromkeys(ProductChange.__struct_fields__) | msgspec.to_builtins(check(ProductChange, given))
     values = fields | {"id": known_product(product_id)}
-    async with shop.database.write() as connection:
+
+    async def make(connection: Connection) -> Made[Product]:
         changed = await connection.execute(
             "update products p set name = coalesce(%(name)s, name), category = coalesce(%(category)s, category), "
             "description = coalesce(%(description)s, description), "
@@ -128,10 +131,10 @@ async def change_product(shop: Shop, product_id: int | str, *, trace: str = "", 
             if await there.fetchone() is None:
                 raise missing("product")
             raise Problem(409, "impossible-stock", "The stock would be less than nothing, or more than a million.")
-        made = _changed(row, trace)
-        await record(shop, connection, made)
-    await follow(shop, made)
-    return made.thing
+        return _changed(row, trace)
+
+    key = uuid4().hex if key is None else key  # all but the stock would be the same if it were done twice
+    return await create(shop, Product, make, scope=f"changes:{staff.id}", key=key, request=values)
 
 
 async def attach_image(

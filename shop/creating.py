@@ -36,28 +36,19 @@ async def create(
     request: object,
 ) -> Thing:
     """`make` runs in one transaction with its event and its key; asked again, the same thing comes and nothing else."""
-    made: list[Made[Thing]] = []
+    done: list[Made[Thing]] = []  # nothing, if the key was used before
 
     async def effect(connection: Connection) -> Answer:
-        made.append(await make(connection))
-        await record(shop, connection, made[0])
-        return Answer(201, msgspec.json.encode(made[0].thing))
+        made = await make(connection)
+        if made.event is not None:
+            await shop.work.record(connection, made.event, made.document)
+        done.append(made)
+        return Answer(201, msgspec.json.encode(made.thing))
 
-    answer, again = await once(shop.database, scope=scope, key=key, request=msgspec.json.encode(request), effect=effect)
-    if not again:
-        await follow(shop, made[0])
+    answer, _ = await once(shop.database, scope=scope, key=key, request=msgspec.json.encode(request), effect=effect)
+    for made in done:
+        if made.stale:
+            await shop.cache.forget(*made.stale)
+        if made.event is not None:
+            await shop.work.do(made.event, made.document)
     return msgspec.json.decode(answer.body, type=kind)
-
-
-async def record(shop: Shop, connection: Connection, made: Made[Any]) -> None:
-    """What belongs to the transaction."""
-    if made.event is not None:
-        await shop.work.record(connection, made.event, made.document)
-
-
-async def follow(shop: Shop, made: Made[Any]) -> None:
-    """What comes after the transaction."""
-    if made.stale:
-        await shop.cache.forget(*made.stale)
-    if made.event is not None:
-        await shop.work.do(made.event, made.document)

@@ -30,9 +30,9 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 Connection = AsyncConnection[DictRow]
 
 # PostgreSQL itself gives up before the visitor does; a lock is waited for shorter than a statement may run.
-OPTIONS = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=15s"
+OPTIONS = "-c statement_timeout=5s -c lock_timeout=3s -c idle_in_transaction_session_timeout=8s"
 # Longer than PostgreSQL lets a statement or a pause take: who says nothing for so long never will.
-READ_SECONDS, WRITE_SECONDS = 6.0, 20.0
+READ_SECONDS, WRITE_SECONDS = 6.0, 10.0
 # A server that vanished without a word is noticed within seconds, not when the kernel has lost all hope.
 NETWORK = {
     "connect_timeout": 2,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shop import aws
+from shop import aws, observe
 from shop.problems import Problem
 from shop.settings import Settings
 
@@ -62,14 +62,22 @@ class Folder:
             if path.is_file() and KEY.fullmatch(key := path.relative_to(self.top).as_posix()):
                 yield key
 
-    @staticmethod
-    def _put(path: Path, data: bytes) -> None:
+    def _put(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            finally:
+                Path(file.name).unlink(missing_ok=True)  # it is there only if something went wrong
+        for folder in path.parents[: len(path.relative_to(self.top).parts)]:  # a name is kept by the folder around it
+            number = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
 
 
 class Bucket:
@@ -127,7 +135,9 @@ class Bucket:
 
 
 def unavailable(error: Exception) -> Problem:
-    return Problem(503, "files-unavailable", f"Files cannot be reached: {error}", headers={"Retry-After": "5"})
+    """What AWS says of itself is for us, not for visitors."""
+    observe.log("files cannot be reached", level="error", **observe.reason(error))
+    return Problem(503, "files-unavailable", "Files cannot be reached. Please try again.", headers={"Retry-After": "5"})
 
 
 def content_type(key: str, data: bytes) -> str:

@@ -47,7 +47,7 @@ FIELD_OF = {"email-taken": "email", "impossible-stock": "stock_change"}
 
 
 def money(cents: int) -> str:
-    """All prices are in US dollars, and written here alone."""
+    """As pages show it: all prices are in US dollars."""
     return f"${cents / 100:,.2f}"
 
 

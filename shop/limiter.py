@@ -17,9 +17,10 @@ on conflict (key, window_start) do update set used = rate_limits.used + 1 return
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a client has left, and in how many seconds counting begins again."""
+    """What a client has used and has left, and in how many seconds counting begins again."""
 
     limit: int
+    used: int
     remaining: int
     reset_seconds: int
     allowed: bool
@@ -34,16 +35,17 @@ class Limiter:
     def __init__(self, cache: Cache, database: Database) -> None:
         self._cache, self._database = cache, database
 
-    async def take(self, key: str, limit: int, seconds: int, *, shared: bool) -> Allowance:
+    async def take(self, key: str, limit: int, seconds: int, *, shared: bool) -> Allowance | None:
+        """One more of `limit`; None where nobody counts."""
         now = time.time()
         window = int(now // seconds)
-        used: int | None = 0
+        used: int | None = None
         if self._cache.exists:
             used = await self._cache.counter(f"limit:{key}:{seconds}:{window}", seconds)
         elif shared:
             used = await self._in_database(f"{key}:{seconds}", window * seconds)
         reset = max(1, int((window + 1) * seconds - now))
-        return Allowance(limit, max(0, limit - (used or 0)), reset, (used or 0) <= limit)
+        return None if used is None else Allowance(limit, used, max(0, limit - used), reset, used <= limit)
 
     async def _in_database(self, key: str, window: int) -> int | None:
         try:

@@ -8,6 +8,7 @@ import ipaddress
 import re
 import secrets
 import time
+from collections import Counter
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shop import front, observe
+from shop import accounts, front, observe, work
 from shop.problems import Problem
 from shop.settings import Settings
 
@@ -31,7 +32,10 @@ PICTURE_UPLOAD = re.compile(r"(/api/v1)?/staff/products/[^/]+/(images|picture)")
 VIEW = re.compile(r"(?:/api/v1)?/products/(\d{1,18})")
 
 BODY, PICTURE_BODY = 64 * 1024, 8 * 1024 * 1024
-SECONDS_BETWEEN_CHUNKS = 10
+# From a request's first byte: its body, all that jobs may take, and its answer. The rest of the path is more patient.
+BODY_SECONDS, SECONDS_FOR_JOBS, SECONDS_TO_ANSWER = 10, 20, 22
+# Bodies on their way, of one address and of all: 32 MiB at most.
+BODIES_OF_ONE, BODIES = 32, 512
 # More at once would only wait for the same few database connections; whoever comes later is told to come again.
 IN_FLIGHT = 256
 # A minute. A person stays far below; a signed-in client is counted by itself, and ten of them may share an address.
@@ -52,16 +56,21 @@ SECURITY = {
 class Door:
     """The one way in and out: a request gets a name and an address, is counted, and may be too much or too large.
 
-    Whatever happens inside becomes an answer with the same strict headers, and one line in the log. Plain ASGI, so that
-    neither a body nor an answer is held in memory here.
+    Whatever happens inside becomes an answer with the same strict headers, and one line in the log. A request takes a
+    place only when its body is there: whoever sends slowly keeps nobody else out.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, load: observe.Load) -> None:
         self._app, self._load = app, load
-        self._proxies, self._copies = settings.proxies, bool(settings.replicas or settings.cache)
+        self._coming = Counter[str]()  # bodies on their way, by address
+        self._proxies, self._scheme = settings.proxies, settings.scheme
+        self._copies = bool(settings.replicas or settings.cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in HEALTH:
+        health = scope["type"] == "http" and scope["path"] in HEALTH
+        if health and scope["raw_path"] != scope["path"].encode():  # spelt so that proxies let it pass: no such page
+            scope["path"], health = scope["raw_path"].decode("latin-1"), False
+        if health or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = self._introduce(Request(scope))
@@ -80,23 +89,22 @@ class Door:
                         await _carry_position(request, headers)
             await send(message)
 
-        self._load.begin()
         try:
-            try:
-                self._let_in(request)
-                await _count(request, allowance)
-                await self._app(scope, bounded(scope, receive), answered)
-            except ClientDisconnect:
-                status = 499  # nobody is left to be answered
-            except Exception as error:
-                if not isinstance(error, Problem):
-                    observe.log("unexpected", level="error", path=request.scope["path"][:200], **observe.reason(error))
-                if status:  # too late for another answer: the connection breaks, and the visitor sees that it did
-                    status = 500
-                    raise
-                await (await answer(request, error))(scope, receive, answered)
+            work.deadline.set(asyncio.get_running_loop().time() + SECONDS_FOR_JOBS)
+            async with asyncio.timeout(SECONDS_TO_ANSWER):
+                await self._serve(request, await self._body(request, receive), answered, allowance)
+        except ClientDisconnect:
+            status = 499  # nobody is left to be answered
+        except Exception as error:
+            if isinstance(error, TimeoutError):
+                error = Problem(503, "too-late", "This took too long. Please try again.", headers={"Retry-After": "5"})
+            if not isinstance(error, Problem):
+                observe.log("unexpected", level="error", path=request.scope["path"][:200], **observe.reason(error))
+            if status:  # too late for another answer: the connection breaks, and the visitor sees that it did
+                status = 500
+                raise
+            await (await answer(request, error))(scope, receive, answered)
         finally:
-            self._load.end()
             milliseconds = round((time.perf_counter() - began) * 1000, 1)
             values = {"Requests": 1, "Errors": int(status >= 500 or not status), "Latency": milliseconds}
             about = {"status": status, "method": request.method, "path": request.scope["path"][:200]}
@@ -108,19 +116,48 @@ class Door:
 
     def _introduce(self, request: Request) -> Request:
         headers = request.headers
-        if self._proxies and headers.get("x-forwarded-proto") in ("http", "https"):
-            request.scope["scheme"] = headers["x-forwarded-proto"]
+        told = self._scheme or (headers.get("x-forwarded-proto") if self._proxies else None)
+        if told in ("http", "https"):
+            request.scope["scheme"] = told
         request.state.trace = trace_of(headers)
         request.state.address = address(request.scope, headers, self._proxies)
         position = headers.get("x-read-after") or request.cookies.get("read_after", "")
         request.state.after = position if self._copies and POSITION.fullmatch(position) else None
         return request
 
-    def _let_in(self, request: Request) -> None:
-        if not hasattr(request.app.state, "shop"):
-            raise Problem(503, "not-open-yet", "The shop is not open yet.", headers={"Retry-After": "5"})
-        if self._load.in_flight > IN_FLIGHT:  # not 503: the edge takes that for a shop that is down
-            raise Problem(429, "busy", "Too many people at once. Please try again.", headers={"Retry-After": "1"})
+    async def _serve(self, request: Request, receive: Receive, send: Send, allowance: dict[str, str]) -> None:
+        self._load.begin()
+        try:
+            if not hasattr(request.app.state, "shop"):
+                raise Problem(503, "not-open-yet", "The shop is not open yet.", headers={"Retry-After": "5"})
+            if self._load.in_flight > IN_FLIGHT:  # not 503: the edge takes that for a shop that is down
+                raise Problem(429, "busy", "Too many people at once. Please try again.", headers={"Retry-After": "1"})
+            await _count(request, allowance)
+            await self._app(request.scope, receive, send)
+        finally:
+            self._load.end()
+
+    async def _body(self, request: Request, receive: Receive) -> Receive:
+        """A body, once it is there. A picture's is left to its page, which first makes sure that staff send it."""
+        receive, headers, one = bounded(request.scope, receive), request.headers, Counter([request.state.address])
+        none = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        if none or PICTURE_UPLOAD.fullmatch(request.scope["path"]):
+            return receive
+        if self._coming[request.state.address] >= BODIES_OF_ONE or self._coming.total() >= BODIES:
+            raise Problem(429, "busy", "Too much at once. Please try again.", headers={"Retry-After": "1", **CLOSE})
+        self._coming += one
+        try:
+            body = bytearray()
+            async for chunk in Request(request.scope, receive).stream():
+                body += chunk
+        finally:
+            self._coming -= one
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def give() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return give
 
 
 async def answer(request: Request, error: Exception) -> Response:
@@ -149,19 +186,23 @@ handlers = {Problem: answer, HTTPException: answer}
 async def _count(request: Request, allowance: dict[str, str]) -> None:
     """So many requests a minute for each client: by address, and by session where there is one.
 
-    By session alone would not do: whoever makes tokens up would never be counted.
+    Anybody can make tokens up. So where an address has used up its own share, people have to have signed in.
     """
     if request.scope["path"].startswith(STATIC):
         return
-    unsafe = request.method not in SAFE
+    shop, unsafe = request.app.state.shop, request.method not in SAFE
     kind, most = ("write", WRITES) if unsafe else ("read", READS)
     _, _, token = request.headers.get("authorization", "").partition(" ")
     token = token or request.cookies.get(front.COOKIE, "")
-    clients = [(f"{kind}:{request.state.address}", most * (SHARING_AN_ADDRESS if token else 1))]
-    if token:
-        clients.append((f"{kind}:{hashlib.sha256(token.encode()).hexdigest()[:32]}", most))
-    for client, limit in clients:
-        left = await request.app.state.shop.limiter.take(client, limit, 60, shared=unsafe)
+    left = await shop.limiter.take(f"{kind}:{request.state.address}", most, 60, shared=unsafe)
+    alone = left and token and left.used <= SHARING_AN_ADDRESS * most
+    if alone and not left.allowed:
+        session = await accounts.session(shop, token)
+        alone = session and session.user
+    if alone:
+        own = hashlib.sha256(token.encode()).hexdigest()[:32]
+        left = await shop.limiter.take(f"{kind}:{own}", most, 60, shared=unsafe)
+    if left:
         numbers = {"Limit": left.limit, "Remaining": left.remaining, "Reset": left.reset_seconds}
         allowance.update({f"X-RateLimit-{name}": str(number) for name, number in numbers.items()})
         if not left.allowed:
@@ -176,14 +217,15 @@ def bounded(scope: Scope, receive: Receive) -> Receive:
     length = Headers(scope=scope).get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise too_large
-    size, more = 0, True
+    size, more, until = 0, True, asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def next_chunk() -> Message:
         nonlocal size, more
         if not more:  # what comes now is that the visitor has gone, whenever that is
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), SECONDS_BETWEEN_CHUNKS)
+            async with asyncio.timeout_at(until):
+                message = await receive()
         except TimeoutError:
             raise Problem(408, "too-slow", "The rest of the request did not come.", headers=CLOSE) from None
         size += len(message.get("body", b""))

@@ -22,12 +22,13 @@ def _header(description: str, kind: str) -> dict[str, Any]:
 
 READ_AFTER = {"X-Read-After": _header("Send it along to read what you wrote", "string")}
 LIMITS = {
-    "X-RateLimit-Limit": _header("Requests of this kind in a minute", "integer"),
+    "X-RateLimit-Limit": _header("Requests of this kind in a minute, where these are counted", "integer"),
     "X-RateLimit-Remaining": _header("How many are left of these", "integer"),
     "X-RateLimit-Reset": _header("Seconds until all are back", "integer"),
 }
 WAIT = {"Retry-After": _header("Seconds to wait", "integer")}
 WITH_PROBLEM = {401: {"WWW-Authenticate": _header("How to sign in", "string")}, 429: WAIT, 503: WAIT}
+DESCRIBED = {503: "Service Unavailable; the edge, where there is one, answers with a page of its own instead"}
 KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 
 
@@ -35,8 +36,8 @@ KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ 
 class Operation:
     """One verb of one path, and who may use it.
 
-    `answer` is a type, the content type of bytes, or None. What `creates` needs an idempotency key; the answer to what
-    is `shared` is the same for everybody.
+    `answer` is a type, the content type of bytes, or None. What `creates` needs an idempotency key, and so does a field
+    that `adds`; the answer to what is `shared` is the same for everybody.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Operation:
     query: type[Told] | None = None
     body: type[Told] | Literal["picture"] | None = None
     creates: bool = False
+    adds: str = ""
     shared: bool = False
 
     @property
@@ -65,7 +67,7 @@ class Operation:
             409: self.creates or (self.body and self.method != "POST"),
             413: self.body,
             415: self.body,
-            422: self.creates,
+            422: self.creates or self.adds,
             429: True,
             503: True,
         }
@@ -123,8 +125,9 @@ def _parameters(each: Operation) -> list[dict[str, Any]]:
         (wanted,) = msgspec.json.schema_components([each.query])[1].values()
         for name, schema in wanted["properties"].items():
             found.append(_parameter(name, "query", schema, required=name in wanted.get("required", ())))
-    if each.creates:
-        found.append(_parameter("Idempotency-Key", "header", KEY, required=True))
+    if each.creates or each.adds:
+        when = {"description": f"Needed with `{each.adds}`"} if each.adds else {}
+        found.append(_parameter("Idempotency-Key", "header", KEY | when, required=each.creates))
     if each.method == "GET":
         found.append(_parameter("X-Read-After", "header", {"type": "string"}, required=False))
     return found
@@ -136,7 +139,7 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool)
 
 def _message(status: int, headers: dict[str, Any], kind: Any, content_type: str) -> dict[str, Any]:
     content = {} if kind is None else {"content": {kind: {}} if isinstance(kind, str) else _content(kind, content_type)}
-    return {"description": HTTPStatus(status).phrase, "headers": headers, **content}
+    return {"description": DESCRIBED.get(status, HTTPStatus(status).phrase), "headers": headers, **content}
 
 
 def _content(kind: Any, content_type: str) -> dict[str, Any]:

@@ -179,8 +179,8 @@ async def new_product(visit: Visit) -> Response:
 
 
 async def add_product(visit: Visit) -> Response:
-    about = _about(visit, "name", "category", "description", "stock")
-    added = await catalogue.add_product(visit.shop, visit.user, key=visit.text("key"), trace=visit.state.trace, **about)
+    about = _about(visit, "key", "name", "category", "description", "stock")
+    added = await catalogue.add_product(visit.shop, visit.user, trace=visit.state.trace, **about)
     return go_to(f"/staff/products/{added.id}")
 
 
@@ -190,8 +190,8 @@ async def known_product(visit: Visit) -> Response:
 
 
 async def change_product(visit: Visit) -> Response:
-    about = _about(visit, "name", "category", "description", "stock_change")
-    changed = await catalogue.change_product(visit.shop, _id(visit), trace=visit.state.trace, **about)
+    about = _about(visit, "key", "name", "category", "description", "stock_change")
+    changed = await catalogue.change_product(visit.shop, visit.user, _id(visit), trace=visit.state.trace, **about)
     return go_to(f"/staff/products/{changed.id}")
 
 
@@ -265,7 +265,7 @@ def _destination(visit: Visit) -> str:
 
 
 def _about(visit: Visit, *names: str) -> dict[str, Any]:
-    """What the form says of a product, with its price in cents."""
+    """What the form says, with a product's price in cents."""
     price = visit.text("price").removeprefix("$")
     if not PRICE.fullmatch(price):
         raise Problem(400, "invalid-request", "not a price - at `$.price`")

@@ -59,11 +59,7 @@ class Relay:
 
     def run(self) -> None:
         """Until stopped; a batch that has begun is finished first."""
-        for wanted in (
-            signal.SIGTERM,
-            signal.SIGINT,
-            signal.SIGHUP,
-        ):  # whoever starts it again reads the settings again
+        for wanted in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # started again, it reads the settings again
             signal.signal(wanted, self.stop)
         while not self._stopping.is_set():
             try:
@@ -104,9 +100,8 @@ class Relay:
     def _put(self, event: str, document: object) -> None:
         if document is not None:
             body = json.dumps(document, sort_keys=True).encode()
-            aws.client("s3").put_object(
-                Bucket=self._bucket, Key=f"events/{event}.json", Body=body, ContentType="application/json"
-            )
+            about = {"Key": f"events/{event}.json", "ContentType": "application/json"}
+            aws.client("s3").put_object(Bucket=self._bucket, Body=body, **about)
 
     def report(self, connection: psycopg.Connection[Any]) -> None:
         """Once a minute: how old the oldest is that waits. It grows when nobody tells, or the topic does not take."""

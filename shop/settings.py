@@ -15,6 +15,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 Value = TypeVar("Value")
 SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+URL = "postgresql://user@host:port/name, with ?sslmode=... at most"
+# A name, or an address of version 4 or 6.
+HOST = r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
 
 
 class BadSetting(Exception):
@@ -55,6 +58,7 @@ class Settings:
     listen: tuple[str, int]
     processes: int
     proxies: int  # how many of them have added an address to X-Forwarded-For
+    scheme: str  # what visitors speak; without a word about it, what the proxy says
     primary: Server
     replicas: tuple[Server, ...]
     pool_min: int
@@ -78,6 +82,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         listen=given.read("LISTEN", "127.0.0.1:8080", _address, "host:port, such as 0.0.0.0:8080"),
         processes=given.whole("PROCESSES", min(os.cpu_count() or 1, 64), 1, 64),
         proxies=given.whole("FRONT_HOPS", 0, 0, 5),
+        scheme=given.like("FRONT_SCHEME", "", "https?", "http or https"),
         primary=primary,
         replicas=replicas,
         pool_min=given.whole("DATABASE_POOL_MIN", 1, 0, 100),
@@ -91,13 +96,9 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         mail_rules=given.maybe("MAIL_RULES"),
     )
     if settings.pool_min > settings.pool_max:
-        most = settings.pool_max
-        raise BadSetting(
-            f"DATABASE_POOL_MIN is {settings.pool_min}; it has to be at most DATABASE_POOL_MAX, which is {most}"
-        )
-    if settings.events_topic is not None and settings.files_bucket is None:
-        needed = "set it too, since workers read the facts of an event from there"
-        raise BadSetting(f"EVENTS_TOPIC is set without FILES_BUCKET ({settings.events_topic!r}); {needed}")
+        raise _bad("DATABASE_POOL_MIN", settings.pool_min, f"at most DATABASE_POOL_MAX, which is {settings.pool_max}")
+    if settings.files_bucket is None:
+        given.refuse("EVENTS_TOPIC", "without FILES_BUCKET; set it too, as workers read the facts of an event there")
     return settings
 
 
@@ -118,39 +119,51 @@ class Variables:
         try:
             return convert(value)
         except ValueError:
-            shown = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", value)  # a password has no business in a log
-            raise BadSetting(f"{name} is {shown!r}; it has to be {wanted}") from None
+            raise _bad(name, value, wanted) from None
 
     def like(self, name: str, default: str, pattern: str, wanted: str) -> str:
         value = self.text(name, default)
         if value != default and not re.fullmatch(pattern, value):
-            raise BadSetting(f"{name} is {value!r}; it has to be {wanted}")
+            raise _bad(name, value, wanted)
         return value
+
+    def host(self, name: str) -> str:
+        return self.like(name, "", HOST, "a host's name or address, without a port")
 
     def whole(self, name: str, default: int, lowest: int, highest: int) -> int:
         number = self.read(name, str(default), int, f"a whole number from {lowest} to {highest}")
         if not lowest <= number <= highest:
-            raise BadSetting(f"{name} is {number}; it has to be a whole number from {lowest} to {highest}")
+            raise _bad(name, number, f"a whole number from {lowest} to {highest}")
         return number
 
     def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value not in allowed:
-            raise BadSetting(f"{name} is {value!r}; it has to be one of {', '.join(allowed)}")
+            raise _bad(name, value, f"one of {', '.join(allowed)}")
         return value
 
-    def numbered(self, prefix: str) -> list[str]:
-        """The values of PREFIX_1, PREFIX_2 and so on."""
-        names = (name for name in self._given if re.fullmatch(rf"{prefix}_\d+", name))
-        values = (self.maybe(name) for name in sorted(names, key=lambda name: int(name.rpartition("_")[2])))
-        return [value for value in values if value]
+    def names(self, pattern: str) -> list[str]:
+        """All that are given and of this form, numbered ones in the order of their numbers."""
+        found = [name for name in self._given if re.fullmatch(pattern, name) and self.maybe(name)]
+        return sorted(found, key=lambda name: (len(name), name))
+
+    def refuse(self, pattern: str, why: str) -> None:
+        for name in self.names(pattern):
+            raise BadSetting(f"{name} is set {why}")
+
+
+def _bad(name: str, value: object, wanted: str) -> BadSetting:
+    """A URL may hold a password, which has no business in a log, and where it would stand in a bad one nobody knows."""
+    what = "makes no sense" if "URL" in name.upper() or "://" in str(value) else f"is {value!r}"
+    return BadSetting(f"{name} {what}; it has to be {wanted}")
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.strip().rpartition(":")
-    if not (host and colon and port.isdecimal() and int(port) <= 65535):
+    host, _, port = text.strip().rpartition(":")
+    host = host.strip("[]")
+    if not (re.fullmatch(HOST, host) and port.isdecimal() and int(port) <= 65535):
         raise ValueError(text)
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def _addresses(text: str) -> tuple[tuple[str, int], ...]:
@@ -161,62 +174,66 @@ def _servers(text: str) -> tuple[Server, ...]:
     return tuple(_server(part) for part in text.split(",") if part.strip())
 
 
+def server(name: str, url: str) -> Server:
+    """What a URL says; raises BadSetting, which does not repeat it."""
+    return Variables({name: url}).read(name, "", _server, URL)
+
+
 def _server(url: str) -> Server:
     parts = urlsplit(url.strip())
     options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     sslmode = options.pop("sslmode", "prefer")
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or len(parts.path) < 2 or options:
+    host, known = parts.hostname or "", parts.scheme in ("postgresql", "postgres") and sslmode in SSL_MODES
+    if not (known and re.fullmatch(HOST, host) and len(parts.path) > 1) or options:
         raise ValueError(url)
-    if sslmode not in SSL_MODES:
-        raise ValueError(sslmode)
     user, password = unquote(parts.username or "shop_app"), unquote(parts.password or "")
     auth = "password" if password else "none"
-    return Server(parts.hostname, parts.port or 5432, user, unquote(parts.path[1:]), auth, password, sslmode)
+    return Server(host, parts.port or 5432, user, unquote(parts.path[1:]), auth, password, sslmode)
 
 
 def _databases(given: Variables) -> tuple[Server, tuple[Server, ...]]:
     """By URL on a laptop; on a host by what is published, where one pointer says which database is active."""
-    wanted = "postgresql://user@host:port/name, with ?sslmode=... at most"
     if given.maybe("DATABASE_URL"):
-        primary = given.read("DATABASE_URL", "", _server, wanted)
-        return primary, given.read("REPLICA_URLS", "", _servers, f"{wanted}, several with commas between them")
+        given.refuse("DATABASE_(?!URL|POOL_).*", "beside DATABASE_URL, which says all of it; remove one of them")
+        primary = given.read("DATABASE_URL", "", _server, URL)
+        return primary, given.read("REPLICA_URLS", "", _servers, f"{URL}, several with commas between them")
+    given.refuse("REPLICA_URLS", "without DATABASE_URL; set it too")
     active = given.one_of("DATABASE_ACTIVE", "host", ("host", "managed"))
-    prefix = f"DATABASE_{active.upper()}"
-    host = given.maybe(f"{prefix}_ENDPOINT")
-    if host is None:
-        raise BadSetting(f"no database: DATABASE_URL is missing ({wanted}), and {prefix}_ENDPOINT too; set one of them")
+    endpoint = f"DATABASE_{active.upper()}_ENDPOINT"
+    if given.maybe(endpoint) is None:
+        raise BadSetting(f"no database: DATABASE_URL is missing ({URL}), and {endpoint} too; set one of them")
     auth = given.one_of("DATABASE_AUTH", "iam" if active == "managed" else "password", ("iam", "password", "none"))
     sslmode = given.one_of("DATABASE_SSLMODE", "require", SSL_MODES)
     if auth == "iam" and sslmode in ("disable", "prefer"):
-        raise BadSetting(
-            f"DATABASE_SSLMODE is {sslmode!r}; it has to be require or stricter where DATABASE_AUTH is 'iam'"
-        )
+        raise _bad("DATABASE_SSLMODE", sslmode, "require or stricter where DATABASE_AUTH is 'iam'")
+    password = given.text("DATABASE_PASSWORD", "")
+    if auth == "password" and not password:
+        raise BadSetting("DATABASE_AUTH is 'password'; it has to come with DATABASE_PASSWORD")
 
-    def server(address: str) -> Server:
-        return Server(
-            host=address,
-            port=given.whole(f"{prefix}_PORT", 5432, 1, 65535),
-            user=given.text("DATABASE_USER", "shop_app"),
-            name=given.text("DATABASE_NAME", "shop"),
-            auth=auth,
-            password=given.text("DATABASE_PASSWORD", ""),
-            sslmode=sslmode,
-        )
+    def servers(kind: str) -> list[Server]:
+        """Of the one that is not in use as well: what makes no sense is said before it is needed."""
+        port = given.whole(f"DATABASE_{kind.upper()}_PORT", 5432, 1, 65535)
+        hosts = map(given.host, given.names(rf"DATABASE_{kind.upper()}_(ENDPOINT|REPLICAS_\d+)"))
+        user, name = given.text("DATABASE_USER", "shop_app"), given.text("DATABASE_NAME", "shop")
+        return [Server(host, port, user, name, auth, password, sslmode) for host in hosts]
 
-    return server(host), tuple(server(address) for address in given.numbered(f"{prefix}_REPLICAS"))
+    host, managed = servers("host"), servers("managed")
+    primary, *replicas = managed if active == "managed" else host
+    return primary, tuple(replicas)
 
 
 def _cache(given: Variables) -> CacheNodes | None:
-    endpoint = given.maybe("CACHE_ENDPOINT")
-    if endpoint is not None:
-        nodes: tuple[tuple[str, int], ...] = ((endpoint, given.whole("CACHE_PORT", 6379, 1, 65535)),)
+    endpoint, port = given.host("CACHE_ENDPOINT"), given.whole("CACHE_PORT", 6379, 1, 65535)
+    name = given.text("CACHE_NAME", "")
+    auth = given.one_of("CACHE_AUTH", "iam" if name else "none", ("iam", "password", "none"))
+    tls = given.one_of("CACHE_TLS", "yes" if endpoint else "no", ("yes", "no")) == "yes"
+    nodes: tuple[tuple[str, int], ...] = ((endpoint, port),)
+    if endpoint:
+        given.refuse("CACHE_NODES", "beside CACHE_ENDPOINT; remove one of them")
     elif given.maybe("CACHE_NODES"):
         nodes = given.read("CACHE_NODES", "", _addresses, "host:port, several with commas between them")
     else:
         return None
-    name = given.text("CACHE_NAME", "")
-    auth = given.one_of("CACHE_AUTH", "iam" if name else "none", ("iam", "password", "none"))
-    tls = given.one_of("CACHE_TLS", "yes" if endpoint else "no", ("yes", "no")) == "yes"
     if auth == "iam" and not (name and given.maybe("CACHE_USER") and tls):
         raise BadSetting("CACHE_AUTH is 'iam'; it has to come with CACHE_NAME, CACHE_USER and CACHE_TLS=yes")
     if auth == "password" and not given.maybe("CACHE_PASSWORD"):

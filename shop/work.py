@@ -7,7 +7,9 @@ does something.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg.types.json import Jsonb
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from shop.database import Database
 
 Document = dict[str, Any] | None
-# A visitor waits for all jobs of a request, one after the other; together they stay below the graceful shutdown.
+# A visitor waits for one job after the other: each has this long, and all of them what is left of the request's time.
 JOB_SECONDS = 4.0
+deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)  # by the clock of the loop; the door sets it
 
 
 class Work(Protocol):
@@ -71,7 +74,8 @@ class Inline:
     async def do(self, event: Event, document: Document) -> None:
         for job in self._jobs[event.type]:
             try:
-                await asyncio.wait_for(job(event, document), JOB_SECONDS)
+                async with asyncio.timeout_at(min(deadline.get(), asyncio.get_running_loop().time() + JOB_SECONDS)):
+                    await job(event, document)
             except Exception as error:
                 observe.job_failed(job.__name__, event, error)
 

@@ -147,6 +147,9 @@ class WebStack(BlueprintStack):
         hops = 1 if environment.stage.cdn is None else 2
         path = f"/{environment.name}/front/hops"
         publish(self, "FrontHops", path=path, value=str(hops), meaning="Proxies of ours between visitors and hosts")
+        if locked:  # the edge may speak HTTP to the load balancer, which would then say that visitors do
+            path = f"/{environment.name}/front/scheme"
+            publish(self, "FrontScheme", path=path, value="https", meaning="What visitors speak to the edge")
         front = LoadBalancer(
             self,
             "Front",

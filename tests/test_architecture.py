@@ -61,13 +61,13 @@ LINES = {
     "constructs/building_blocks/*.py": 220,
     "stacks/*.py": 250,  # web: hosts of two kinds, what stands before them, and the mail that they send
     "workbench/cli.py": 60,
-    "workbench/commands/*.py": 140,  # compare: its help names every kind of side and every condition
+    "workbench/commands/*.py": 150,  # compare: its help names every kind of side and every condition
 }
 LINES_TOGETHER = {
     "workbench/sandbox": 900,
     # Accounts, staff, a documented API, pages, five shapes and their failures: 2,500 were planned. About 1,200 of these
     # lines are blank, comments or docstrings.
-    "shop": 4300,
+    "shop": 4350,
 }
 
 

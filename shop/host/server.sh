@@ -115,16 +115,18 @@ let_the_shop_log_in() { # a new host with old data: the role gets a new password
 only_here() { # only_here SETTINGS: without what is another value on this host, where uploads may still be on the disk
   local left
   # The endpoint may still be that of the host before.
-  left=$(sed '/^DATABASE_HOST_ENDPOINT=/d; /^FRONT_HOPS=/d' <<<"$1")
+  left=$(sed '/^DATABASE_HOST_ENDPOINT=/d; /^FRONT_/d' <<<"$1")
   if grep -qx FILES_ACTIVE=bucket <<<"$left"; then echo "$left"; else sed '/^FILES_BUCKET=/d' <<<"$left"; fi
 }
 
-copy_files() { # again does no harm; until /<name>/files/active says `bucket`, the shop goes on with its own
-  local bucket
+copy_files() ( # again does no harm; until /<name>/files/active says `bucket`, the shop goes on with its own
   bucket=$(parameter files/bucket)
+  set -a # the password as well, without which the settings make no sense
+  # shellcheck source=/dev/null
+  source "$ROOT/etc/shop/database.env"
   runuser -u shop -- "${in_release[@]}" "SHOP_SETTINGS=$ROOT/etc/shop/app.env" "FILES_BUCKET=$bucket" \
     python3.13 -m shop copy-files
-}
+)
 
 start_nginx() { # never plain HTTP where HTTPS was promised: until there is a certificate, the answer is "not yet"
   local site=plain

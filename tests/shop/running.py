@@ -83,6 +83,10 @@ class Running:
             stock=stock,
         )
 
+    async def change(self, product: Product, **about: Any) -> Product:
+        staff = await self.customer(is_staff=True)
+        return await catalogue.change_product(self.shop, staff.user, product.id, key=str(uuid4()), **about)
+
     async def fill(self, customer: Customer, *products: Product, quantity: int = 1) -> None:
         for product in products:
             await carts.put(self.shop, customer.user.cart, product.id, quantity)

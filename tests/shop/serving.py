@@ -29,6 +29,8 @@ def serving(settings: Settings) -> Iterator[str]:
         assert thread.is_alive(), "the shop ended while it started"
         assert time.monotonic() < deadline, "the shop did not start"
         time.sleep(0.01)
-    yield f"http://{LOOPBACK}:{port}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://{LOOPBACK}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -79,6 +79,24 @@ def test_staff_sell_something_new(database_url: str, tmp_path: Path) -> None:
     asyncio.run(test())
 
 
+def test_stock_comes_in_once_however_often_staff_send_it(database_url: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(database_url, tmp_path) as shop:
+            staff, product = await shop.customer(is_staff=True), await shop.product(stock=10)
+
+            async def send(key: dict[str, str], **change: Any) -> httpx.Response:
+                path = f"/staff/products/{product.id}"
+                return await shop.client.patch(path, json=change, headers={**staff.headers, **key})
+
+            assert problem(await send({}, stock_change=5)) == (400, "idempotency-key-missing")
+            first, again = await send(KEY, stock_change=5), await send(KEY, stock_change=5)
+            assert first.json() == again.json() == {**first.json(), "stock": 15}
+            assert problem(await send(KEY, stock_change=6)) == (422, "idempotency-key-reused")
+            assert (await send({}, name="Mug")).json()["stock"] == 15
+
+    asyncio.run(test())
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [

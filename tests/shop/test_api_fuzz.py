@@ -88,9 +88,12 @@ def ask(app: ASGIApp, headers: dict[str, str], outcome: Outcome, *, only: str | 
 
     @schema.hook  # type: ignore[untyped-decorator]
     def filter_failure(_: HookContext, failure: Failure, case: object, response: Response) -> bool:
-        """No schema can say that only a cursor of ours will do, and only a key that was not used for something else."""
+        """No schema can say that only a cursor of ours will do, and only a key that was not used for something else.
+
+        Nor that a change of the stock needs one.
+        """
         del case
-        allowed = {(400, "bad-cursor"), (422, "idempotency-key-reused")}
+        allowed = {(400, "bad-cursor"), (422, "idempotency-key-reused"), (400, "idempotency-key-missing")}
         beyond_schemas = (response.status_code, response.json().get("code")) in allowed
         return not (isinstance(failure, RejectedPositiveData) and beyond_schemas)
 

@@ -490,6 +490,7 @@ def test_every_parameter_becomes_a_setting(fleet: Host) -> None:
     fleet.parameter("cache/endpoint", "cache.example.internal")
     fleet.parameter("database/managed/replicas/1", "copy.example.internal")
     fleet.parameter("front/hops", "2")
+    fleet.parameter("front/scheme", "https")
     succeeded(fleet.boot())
     assert fleet.text("etc/shop/app.env").splitlines() == [
         "SHOP_NAME=shop",
@@ -505,6 +506,7 @@ def test_every_parameter_becomes_a_setting(fleet: Host) -> None:
         "FILES_ACTIVE=bucket",
         "FILES_BUCKET=shop-data-files-x1",
         "FRONT_HOPS=2",
+        "FRONT_SCHEME=https",
         "LOGS_APP=shop-web-AppLogs-X1",
     ]
 
@@ -512,13 +514,14 @@ def test_every_parameter_becomes_a_setting(fleet: Host) -> None:
 def test_the_single_host_finds_its_own_database_under_any_address(server: Host) -> None:
     server.parameter("database/host/endpoint", "10.20.0.99")  # of the host before
     server.parameter("front/hops", "2")  # of a fleet that is there or has been
+    server.parameter("front/scheme", "https")
     succeeded(server.boot())
     settings = server.text("etc/shop/app.env").splitlines()
     assert [line for line in settings if line.startswith("DATABASE_HOST_ENDPOINT=")] == [
         "DATABASE_HOST_ENDPOINT=127.0.0.1"
     ]
     assert "LISTEN=127.0.0.1:8080" in settings
-    assert [line for line in settings if line.startswith("FRONT_HOPS=")] == ["FRONT_HOPS=1"]
+    assert [line for line in settings if line.startswith("FRONT_")] == ["FRONT_HOPS=1"]
 
 
 def test_the_shop_accepts_the_settings_of_every_host(server: Host, tmp_path: Path) -> None:
@@ -529,6 +532,8 @@ def test_the_shop_accepts_the_settings_of_every_host(server: Host, tmp_path: Pat
     for host in (server, fleet):
         succeeded(host.boot())
         lines = host.text("etc/shop/app.env").splitlines()
+        if host is server:
+            lines += host.text("etc/shop/database.env").splitlines()
         settings = load(dict(line.split("=", 1) for line in lines))
         assert settings.name == "shop"
         assert settings.proxies == (1 if host is server else 0)
@@ -617,7 +622,9 @@ def test_uploads_stay_on_the_data_volume_until_somebody_says_bucket(server: Host
 
     succeeded(server.command("files"))
     (copied,) = (server.state / "copied").read_text().splitlines()
-    assert copied == f"shop-data-files-x1 {server.root}/etc/shop/app.env"
+    password = server.text("etc/shop/database.env").strip().removeprefix("DATABASE_PASSWORD=")
+    assert copied == f"shop-data-files-x1 {server.root}/etc/shop/app.env {password}"
+    assert [call for call in server.calls() if password in call] == []
     server.parameter("files/active", "bucket")
     succeeded(server.command("settings"))
     assert "FILES_BUCKET=shop-data-files-x1" in server.text("etc/shop/app.env").splitlines()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from shop import catalogue, orders
@@ -106,7 +107,7 @@ def test_a_change_shows_at_once_and_leaves_the_rest(database_url: str, tmp_path:
     async def test() -> None:
         async with running(database_url, tmp_path) as shop:
             product = await shop.product(name="Cup", stock=5)
-            changed = await catalogue.change_product(shop.shop, product.id, name="Mug", stock_change=-5)
+            changed = await shop.change(product, name="Mug", stock_change=-5)
             assert (changed.name, changed.stock, changed.version) == ("Mug", 0, product.version + 1)
             assert (changed.description, changed.price_cents) == (product.description, product.price_cents)
             assert await everywhere(shop, product) == [changed, changed]
@@ -120,10 +121,10 @@ def test_a_stock_that_cannot_be_is_refused(database_url: str, tmp_path: Path, ch
     async def test() -> None:
         async with running(database_url, tmp_path) as shop:
             product = await shop.product(stock=5)
-            changing = catalogue.change_product(shop.shop, product.id, name="Mug", stock_change=change)
-            await refused(changing, 409, "impossible-stock")
+            await refused(shop.change(product, name="Mug", stock_change=change), 409, "impossible-stock")
             assert await catalogue.product(shop.shop, product.id) == product
-            await refused(catalogue.change_product(shop.shop, product.id + 1, stock_change=1), 404, "no-such-product")
+            unknown = msgspec.structs.replace(product, id=product.id + 1)
+            await refused(shop.change(unknown, stock_change=1), 404, "no-such-product")
 
     asyncio.run(test())
 
@@ -144,7 +145,7 @@ def test_what_happens_to_a_product_shows_at_once_through_the_cache(
             await shop.sql("update products set name = 'Behind our back'")
             assert await catalogue.product(shop.shop, product.id) == product  # so it does come from the cache
             if how == "changed":
-                await catalogue.change_product(shop.shop, product.id, stock_change=-1)
+                await shop.change(product, stock_change=-1)
             else:
                 await orders.place(shop.shop, buyer.user, key="k")
             shown = await catalogue.product(shop.shop, product.id)

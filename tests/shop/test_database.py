@@ -96,7 +96,7 @@ def test_every_connection_has_its_limits_and_its_name(database_url: str) -> None
             (row,) = await database.read_primary(
                 "select " + ", ".join(f"current_setting('{name}') as {name}" for name in names)
             )
-            assert list(row.values()) == ["shop-trial", "5s", "3s", "15s"]
+            assert list(row.values()) == ["shop-trial", "5s", "3s", "8s"]
             async with database.write() as connection:
                 with socket.socket(fileno=os.dup(connection.fileno())) as line:
                     assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000

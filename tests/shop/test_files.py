@@ -87,6 +87,31 @@ def test_nobody_ever_reads_half_a_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*"))) == 2, "the folder and one file, and nothing left over"
 
 
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        asyncio.run(Folder(tmp_path).put(KEY, b"x", "image/png"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_is_safe_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without power, a file is lost unless all folders on the way to it are on the disk too."""
+    synced: list[str] = []
+    really = os.fsync
+
+    def fsync(number: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+        really(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    asyncio.run(Folder(tmp_path).put("thumbnails/1/small.webp", b"x", "image/webp"))
+    assert synced[0].startswith(f"{tmp_path}/thumbnails/1/.")
+    assert synced[1:] == [f"{tmp_path}/thumbnails/1", f"{tmp_path}/thumbnails", str(tmp_path)]
+
+
 def test_a_file_in_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     asyncio.run(Folder(tmp_path).put(KEY, b"x", "image/png"))
     assert stat.S_IMODE(os.stat(tmp_path / KEY).st_mode) == 0o600
@@ -97,12 +122,16 @@ def test_an_object_says_what_it_is(bucket: str) -> None:
     assert boto3.client("s3").head_object(Bucket=bucket, Key=KEY)["ContentType"] == "image/webp"
 
 
-def test_a_bucket_out_of_reach_is_a_problem_that_says_when_to_come_again(bucket: str) -> None:
+def test_a_bucket_out_of_reach_is_a_problem_that_says_when_to_come_again_and_not_why(
+    bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     boto3.client("s3").delete_bucket(Bucket=bucket)
     with pytest.raises(Problem) as problem:
         asyncio.run(Bucket(bucket).put(KEY, b"x", "image/png"))
     assert (problem.value.status, problem.value.code) == (503, "files-unavailable")
     assert problem.value.headers["Retry-After"] == "5"
+    assert problem.value.detail == "Files cannot be reached. Please try again."
+    assert "NoSuchBucket" in capsys.readouterr().out, "the log says why"
 
 
 @pytest.mark.parametrize(("variables", "kind"), [({}, Folder), ({"FILES_BUCKET": "some-bucket"}, Bucket)])

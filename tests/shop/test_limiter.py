@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 async def at_once(*limiters: Limiter, key: str, takes: int = 200, limit: int = 50) -> list[Allowance]:
     """Many takes at the same time, early in a minute of their own, by turns from each limiter."""
     turns = (limiters[number % len(limiters)] for number in range(takes))
-    return await asyncio.gather(*(limiter.take(key, limit, 3600, shared=True) for limiter in turns))
+    taken = await asyncio.gather(*(limiter.take(key, limit, 3600, shared=True) for limiter in turns))
+    return [allowance for allowance in taken if allowance is not None]
 
 
 def check(taken: list[Allowance], limit: int = 50) -> None:
@@ -56,7 +57,7 @@ def test_without_a_cache_only_what_is_to_be_shared_is_counted(database_url: str)
     async def test() -> None:
         async with opened(database_url) as database, cached() as nothing:
             taken = [await Limiter(nothing, database).take("client", 2, 60, shared=False) for _ in range(5)]
-            assert {(one.allowed, one.remaining, one.limit) for one in taken} == {(True, 2, 2)}
+            assert taken == [None] * 5
             assert await database.read("select * from rate_limits") == []
 
     asyncio.run(test())
@@ -72,7 +73,9 @@ def test_clients_and_windows_are_counted_apart(database_url: str, monkeypatch: p
             limiter = Limiter(nothing, database)
 
             async def take(key: str, seconds: int = 60) -> Allowance:
-                return await limiter.take(key, 1, seconds, shared=True)
+                allowance = await limiter.take(key, 1, seconds, shared=True)
+                assert allowance is not None
+                return allowance
 
             assert [(await take("a")).allowed, (await take("a")).allowed, (await take("b")).allowed] == [
                 True,
@@ -103,6 +106,6 @@ def test_who_cannot_count_lets_everybody_in(database_url: str, tmp_path: Path, s
             began = time.monotonic()
             taken = [await Limiter(cache, database).take("client", 1, 60, shared=True) for _ in range(20)]
             assert time.monotonic() - began < 2
-            assert {(one.allowed, one.remaining) for one in taken} == {(True, 1)}
+            assert taken == [None] * 20
 
     asyncio.run(test())

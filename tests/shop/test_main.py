@@ -105,7 +105,7 @@ def serve(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Serving]]
     ("variables", "said"),
     [
         ({}, "no database: "),
-        ({"DATABASE_URL": "mysql://a@b/c"}, "DATABASE_URL is 'mysql://a@b/c'; it has to be postgresql://"),
+        ({"DATABASE_URL": "mysql://a:s3cret@b/c"}, "DATABASE_URL makes no sense; it has to be postgresql://"),
         ({"DATABASE_URL": NOWHERE, "PROCESSES": "many"}, "PROCESSES is 'many'; it has to be a whole number"),
         ({"DATABASE_URL": NOWHERE, "SHOP_SETTINGS": "/does/not/exist"}, "SHOP_SETTINGS is '/does/not/exist'"),
         ({"DATABASE_URL": NOWHERE, "EVENTS_TOPIC": "arn:aws:sns:x"}, "EVENTS_TOPIC is set without FILES_BUCKET"),
@@ -193,6 +193,14 @@ def test_a_database_out_of_reach_is_one_line(command: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("url", ["postgresql:/a:s3cret@b/c", "postgresql://a:word@s3cret@b:c/d", "a:s3cret@b"])
+def test_a_url_that_makes_no_sense_is_not_repeated(url: str) -> None:
+    done = shop("migrate", "--url", url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("shop: --url makes no sense; it has to be postgresql://user@host:port/name")
+    assert "s3cret" not in done.stderr
+
+
 def test_migrate_makes_a_schema_and_then_has_nothing_to_do(postgres: Postgres) -> None:
     postgres.sql("drop database if exists empty_shop; create database empty_shop")
     owner = postgres.url("empty_shop")
@@ -222,6 +230,13 @@ def test_an_address_that_is_none_cannot_be_staff(database_url: str) -> None:
     done = shop("staff", "add", "nobody", DATABASE_URL=database_url)
     assert (done.returncode, done.stdout) == (2, "")
     assert "nobody" in done.stderr
+
+
+def test_from_a_clone_the_commands_need_no_path() -> None:
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "shop", "--help"]
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_api_describes_itself() -> None:

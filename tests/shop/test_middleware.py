@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from starlette.testclient import TestClient
 from shop import app, front, middleware
 from shop.problems import Problem
 from shop.settings import load
+from tests.shop.serving import serving
 from workbench.lab.servers import Postgres
 
 pytestmark = pytest.mark.slow
@@ -144,6 +146,11 @@ def test_only_our_own_failures_count_as_errors(
     assert (line["status"], line["Errors"]) == (status, errors)
 
 
+@pytest.mark.parametrize("path", ["/%72eadyz", "/ready%7A", "/%68ealthz"])
+def test_no_other_spelling_of_a_path_leads_past_the_proxies(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
 def test_health_checks_are_no_requests(client: TestClient, lines: Any) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").status_code == 200
@@ -231,6 +238,15 @@ def test_https_is_promised_where_a_proxy_of_ours_says_so(opened: Open, proxies: 
     assert ("Strict-Transport-Security" in headers) is promised
 
 
+def test_where_only_the_first_of_our_proxies_knows_what_visitors_speak_a_setting_says_so(opened: Open) -> None:
+    """The load balancer behind the edge writes what the edge spoke to it, which is plain HTTP without a domain."""
+    with opened(FRONT_HOPS="2", FRONT_SCHEME="https") as client:
+        headers = {"X-Forwarded-Proto": "http", "Sec-Fetch-Site": "same-origin"}
+        about = {"data": {"product_id": "1", "quantity": "0"}, "headers": headers, "follow_redirects": False}
+        answer = client.post("/cart", **about)
+    assert "; Secure" in answer.headers["Set-Cookie"]
+
+
 # --- Bodies ---
 
 
@@ -276,8 +292,11 @@ def test_a_body_that_is_too_long_is_refused_before_a_byte_is_read() -> None:
     async def nothing() -> Any:
         raise AssertionError("it was read")
 
+    async def reader() -> Any:
+        return middleware.bounded(asked("99999999999"), nothing)
+
     with pytest.raises(Problem) as problem:
-        middleware.bounded(asked("99999999999"), nothing)
+        asyncio.run(reader())
     assert problem.value.status == 413
 
 
@@ -300,18 +319,75 @@ def test_a_body_that_lies_about_its_length_is_stopped_where_it_gets_too_long() -
     assert read == middleware.BODY // 1024 + 1
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "SECONDS_BETWEEN_CHUNKS", 0.05)
+def test_a_body_is_not_waited_for_however_steadily_it_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.2)
 
-    async def never() -> Any:
-        await asyncio.sleep(60)
+    async def drip() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
 
-    async def reader() -> Any:
-        return await middleware.bounded(asked("10"), never)()
+    async def reader() -> None:
+        chunk = middleware.bounded(asked("60000"), drip)
+        async with asyncio.timeout(5):
+            while True:
+                await chunk()
 
     with pytest.raises(Problem) as problem:
         asyncio.run(reader())
     assert problem.value.status == 408
+
+
+def test_whoever_sends_slowly_keeps_nobody_else_out(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forms that never come, more of them than there are places: the shop goes on, and some are not even read."""
+    for name, value in {"IN_FLIGHT": 4, "BODIES_OF_ONE": 8, "BODY_SECONDS": 2}.items():
+        monkeypatch.setattr(middleware, name, value)
+    unfinished = (
+        b"POST /api/v1/sessions HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 60000\r\n\r\n{"
+    )
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(load({"DATABASE_URL": database_url, "FILES_FOLDER": str(tmp_path)})))
+        port = int(url.rpartition(":")[2])
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(12)]
+        for line in slow:
+            line.sendall(unfinished)
+        for line in slow[8:]:
+            assert line.recv(12) == b"HTTP/1.1 429"
+        assert httpx.get(f"{url}/").status_code == 200, "even from there"
+        assert httpx.post(f"{url}/api/v1/sessions", json={}).status_code == 429, "of this address"
+        for line in slow[:8]:
+            assert line.recv(12) == b"HTTP/1.1 408"
+        assert httpx.post(f"{url}/api/v1/sessions", json={}).status_code == 400, "read, and nothing in it"
+
+
+def test_a_strangers_picture_is_refused_unread(client: TestClient) -> None:
+    async def upload() -> list[int]:
+        """To the API and to the page; what they would read never comes."""
+        statuses = []
+        for path in ("/api/v1/staff/products/7/images", "/staff/products/7/picture"):
+            scope = {**asked("8000000"), "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "http"}
+
+            async def never() -> Any:
+                raise AssertionError("it was read")
+
+            async def answered(message: Any) -> None:
+                statuses.extend([message["status"]] if "status" in message else [])
+
+            await client.app(scope, never, answered)
+        return statuses
+
+    assert client.portal is not None
+    assert client.portal.call(upload) == [401, 403]
+
+
+def test_a_request_that_takes_too_long_is_told_so(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "SECONDS_TO_ANSWER", 0.1)
+    with opened() as client:
+        answer = client.get("/api/v1/test/slow")
+    assert (answer.status_code, answer.json()["code"]) == (503, "too-late")
+    assert answer.headers["Retry-After"] == "5"
 
 
 # --- Addresses and limits ---
@@ -350,23 +426,43 @@ def test_writes_are_limited_for_an_address_and_every_answer_says_how_far(
     assert client.get("/api/v1/test/echo").status_code == 200, "reading is counted by itself"
 
 
-def test_made_up_tokens_do_not_escape_the_limit(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "WRITES", 2)
-    monkeypatch.setattr(middleware, "SHARING_AN_ADDRESS", 2)
-    codes = [
-        client.post("/api/v1/test/echo", headers={"Authorization": f"Bearer made-up-{number}"}).status_code
-        for number in range(6)
-    ]
-    assert codes == [200] * 4 + [429] * 2
+def test_where_nobody_counts_no_answer_speaks_of_a_limit(client: TestClient) -> None:
+    assert not [name for name in client.get("/api/v1/test/echo").headers if name.startswith("x-ratelimit")]
 
 
-def test_two_clients_behind_one_address_have_a_limit_each(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def writes(client: TestClient, *tokens: str) -> list[int]:
+    headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+    return [client.post("/api/v1/test/echo", headers=each).status_code for each in headers]
+
+
+def sessions(database_url: str, *tokens: str) -> None:
+    """People who have signed in; who is called a visitor only has a cart."""
+    with psycopg.connect(database_url) as connection:
+        for token in tokens:
+            connection.execute(
+                "with person as (insert into users (email, name, password_hash) "
+                "select %(token)s || '@example.com', 'X', '-' where %(token)s <> 'visitor' returning id) "
+                "insert into sessions (token_hash, user_id, cart, expires_at) values (sha256(%(token)s::text::bytea), "
+                "(select id from person), gen_random_uuid(), now() + interval '1 day')",
+                {"token": token},
+            )
+
+
+def test_made_up_tokens_do_not_escape_the_limit(
+    client: TestClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(middleware, "WRITES", 2)
-    codes = [
-        client.post("/api/v1/test/echo", headers={"Authorization": f"Bearer {who}"}).status_code
-        for who in ("a", "a", "a", "b", "b", "b")
-    ]
-    assert codes == [200, 200, 429] * 2
+    sessions(database_url, "visitor")
+    assert writes(client, "one", "two", "three", "four", "visitor") == [200] * 2 + [429] * 3
+
+
+def test_people_who_have_signed_in_have_a_limit_each_and_a_large_one_together(
+    client: TestClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "WRITES", 2)
+    monkeypatch.setattr(middleware, "SHARING_AN_ADDRESS", 4)
+    sessions(database_url, *"abcd")
+    assert writes(client, *"aaabbbcccd") == [200, 200, 429] * 2 + [200, 200, 429, 429]
 
 
 def test_a_token_is_not_kept_where_requests_are_counted(client: TestClient, database_url: str) -> None:

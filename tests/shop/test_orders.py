@@ -30,7 +30,7 @@ def test_an_order_is_what_was_in_the_cart_at_the_price_of_that_day(database_url:
             ]
             assert (await catalogue.product(shop.shop, cup.id)).stock == 97
             assert (await carts.contents(shop.shop, buyer.user.cart)).lines == []
-            await catalogue.change_product(shop.shop, cup.id, name="Mug", price_cents=9)
+            await shop.change(cup, name="Mug", price_cents=9)
             assert await orders.order(shop.shop, buyer.user, placed.id) == placed
 
     asyncio.run(test())

@@ -12,6 +12,7 @@ from shop.settings import BadSetting, CacheNodes, Server, load
 
 URL = {"DATABASE_URL": "postgresql://shop_app@127.0.0.1:5433/shop"}
 MANAGED = {"DATABASE_ACTIVE": "managed", "DATABASE_MANAGED_ENDPOINT": "db.example.com"}
+ALONE = {"DATABASE_HOST_ENDPOINT": "10.0.0.7", "DATABASE_PASSWORD": "s"}
 CACHE = {**URL, "CACHE_ENDPOINT": "cache.example.com"}
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:events"
 
@@ -40,6 +41,8 @@ def test_without_a_word_about_it_there_is_a_process_for_each_processor(monkeypat
     ("given", "name", "expected"),
     [
         pytest.param({**URL, "LISTEN": "[::1]:80"}, "listen", ("::1", 80), id="an address of version 6"),
+        pytest.param({**URL, "LISTEN": "localhost:80"}, "listen", ("localhost", 80), id="a name"),
+        pytest.param({**URL, "FRONT_SCHEME": "https"}, "scheme", "https", id="scheme"),
         pytest.param({**URL, "SHOP_NAME": "trial-2"}, "name", "trial-2", id="name"),
         pytest.param({**URL, "AWS_REGION": "us-gov-west-1"}, "region", "us-gov-west-1", id="region"),
         pytest.param({**URL, "DATABASE_POOL_TIMEOUT_MS": "250"}, "pool_timeout", 0.25, id="milliseconds"),
@@ -59,7 +62,7 @@ def test_without_a_word_about_it_there_is_a_process_for_each_processor(monkeypat
             id="replicas by URL",
         ),
         pytest.param(
-            {"DATABASE_HOST_ENDPOINT": "10.0.0.7", "DATABASE_PASSWORD": "s"},
+            ALONE,
             "primary",
             Server("10.0.0.7", 5432, "shop_app", "shop", "password", "s", "require"),
             id="the host's own database unless something else is said",
@@ -77,7 +80,7 @@ def test_without_a_word_about_it_there_is_a_process_for_each_processor(monkeypat
             id="replicas in the order of their numbers",
         ),
         pytest.param(
-            {"DATABASE_HOST_ENDPOINT": "10.0.0.7", "DATABASE_MANAGED_REPLICAS_1": "r1"},
+            {**ALONE, "DATABASE_MANAGED_REPLICAS_1": "r1"},
             "replicas",
             (),
             id="no replicas of a database that is not active",
@@ -115,9 +118,16 @@ def test_a_variable_chooses_its_part_of_the_shape(given: dict[str, str], name: s
         ("DATABASE_URL", "postgresql://a@b:port/c", "postgresql://user@host:port/name", {}),
         ("DATABASE_URL", "postgresql://a@b/c?sslmode=maybe", "?sslmode=", {}),
         ("DATABASE_URL", "postgresql://a@b/c?target_session_attrs=any", "?sslmode=", {}),
+        ("DATABASE_URL", "postgresql://a@b c/d", "postgresql://user@host:port/name", {}),
         ("REPLICA_URLS", "postgresql://a@b/c,nowhere", "with commas between them", URL),
         ("DATABASE_ACTIVE", "both", "host, managed", {}),
         ("DATABASE_AUTH", "token", "iam, password, none", MANAGED),
+        ("DATABASE_AUTH", "password", "DATABASE_PASSWORD", MANAGED),
+        ("DATABASE_MANAGED_ENDPOINT", "db.example.com:5432", "without a port", {"DATABASE_ACTIVE": "managed"}),
+        ("DATABASE_MANAGED_ENDPOINT", "postgresql://a:b@c/d", "without a port", {"DATABASE_ACTIVE": "managed"}),
+        ("DATABASE_MANAGED_ENDPOINT", "two words", "without a port", ALONE),
+        ("DATABASE_MANAGED_REPLICAS_1", "db:5432", "without a port", MANAGED),
+        ("DATABASE_MANAGED_PORT", "none", "a whole number from 1 to 65535", ALONE),
         ("DATABASE_SSLMODE", "yes", "verify-full", MANAGED),
         ("DATABASE_SSLMODE", "prefer", "require or stricter", MANAGED),
         ("DATABASE_MANAGED_PORT", "postgres", "a whole number from 1 to 65535", MANAGED),
@@ -126,6 +136,7 @@ def test_a_variable_chooses_its_part_of_the_shape(given: dict[str, str], name: s
         ("DATABASE_POOL_MAX", "0", "a whole number from 1 to 100", URL),
         ("DATABASE_POOL_TIMEOUT_MS", "2s", "a whole number from 10 to 60000", URL),
         ("LISTEN", "8080", "host:port", URL),
+        ("LISTEN", "two words:80", "host:port", URL),
         ("LISTEN", ":8080", "host:port", URL),
         ("LISTEN", "0.0.0.0:http", "host:port", URL),
         ("LISTEN", "0.0.0.0:65536", "host:port", URL),
@@ -133,15 +144,19 @@ def test_a_variable_chooses_its_part_of_the_shape(given: dict[str, str], name: s
         ("PROCESSES", "many", "a whole number from 1 to 64", URL),
         ("PROCESSES", "1.5", "a whole number from 1 to 64", URL),
         ("FRONT_HOPS", "6", "a whole number from 0 to 5", URL),
+        ("FRONT_SCHEME", "HTTPS", "http or https", URL),
         ("SHOP_NAME", "My Shop", "small letters, digits and hyphens", URL),
         ("AWS_REGION", "Frankfurt", "a region, such as eu-central-1", URL),
         ("FILES_BUCKET", "s3://files", "the name of a bucket", URL),
         ("EVENTS_TOPIC", "events", "the ARN of a topic", URL),
-        ("EVENTS_TOPIC", TOPIC, "set it too", URL),
         ("MAIL_FROM", "the shop", "an address, such as shop@example.com", URL),
         ("MAIL_FROM", "a@b\nBcc: c@d", "an address, such as shop@example.com", URL),
         ("CACHE_NODES", "one:7000,two", "host:port, several with commas between them", URL),
+        ("CACHE_ENDPOINT", "c:6379", "without a port", URL),
+        ("CACHE_ENDPOINT", "https://c", "without a port", URL),
         ("CACHE_PORT", "0", "a whole number from 1 to 65535", CACHE),
+        ("CACHE_AUTH", "tls", "iam, password, none", URL),
+        ("CACHE_TLS", "true", "yes, no", URL),
         ("CACHE_AUTH", "tls", "iam, password, none", CACHE),
         ("CACHE_AUTH", "iam", "CACHE_NAME, CACHE_USER and CACHE_TLS=yes", CACHE),
         ("CACHE_AUTH", "iam", "CACHE_TLS=yes", {**CACHE, "CACHE_NAME": "a", "CACHE_USER": "b", "CACHE_TLS": "no"}),
@@ -156,7 +171,10 @@ def test_what_makes_no_sense_is_refused_by_name_value_and_fix(
         load({**others, variable: value})
     text = str(refused.value)
     assert text.startswith(variable)
-    assert (repr(value) if not value.lstrip("-").isdecimal() else value) in text
+    if "://" in value:
+        assert "makes no sense" in text
+    else:
+        assert (repr(value) if not value.lstrip("-").isdecimal() else value) in text
     assert fix in text
 
 
@@ -169,10 +187,35 @@ def test_a_shop_without_a_database_says_what_to_set(given: dict[str, str], missi
         load(given)
 
 
-@pytest.mark.parametrize("variable", ["DATABASE_URL", "REPLICA_URLS"])
-def test_a_refusal_never_shows_a_password(variable: str) -> None:
-    with pytest.raises(BadSetting) as refused:
-        load({**URL, variable: "postgresql://a:open@sesame@b:port/c"})
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ({**URL, "DATABASE_AUTH": "iam"}, "DATABASE_AUTH is set beside DATABASE_URL"),
+        ({**URL, "DATABASE_PASSWORD": "s3cret"}, "DATABASE_PASSWORD is set beside DATABASE_URL"),
+        ({**URL, **MANAGED}, "DATABASE_ACTIVE is set beside DATABASE_URL"),
+        ({**MANAGED, "REPLICA_URLS": "nonsense"}, "REPLICA_URLS is set without DATABASE_URL"),
+        ({**URL, "EVENTS_TOPIC": TOPIC}, "EVENTS_TOPIC is set without FILES_BUCKET"),
+        ({**CACHE, "CACHE_NODES": "a:7000"}, "CACHE_NODES is set beside CACHE_ENDPOINT"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, str], beside: str) -> None:
+    with pytest.raises(BadSetting, match=beside) as refused:
+        load(given)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgresql://a:open@sesame@b:port/c"),
+        ("DATABASE_URL", "postgresql:/a:sesame@b/c"),
+        ("DATABASE_URL", "a:sesame@b/c"),
+        ("REPLICA_URLS", "postgresql://a:sesame#@b/c"),
+        ("CACHE_ENDPOINT", "rediss://a:sesame@b"),
+    ],
+)
+def test_a_refusal_never_shows_a_password(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"^{variable} makes no sense; it has to be") as refused:
+        load({**URL, variable: value})
     assert "open" not in str(refused.value)
     assert "sesame" not in str(refused.value)
-    assert "postgresql://a:***@b:port/c" in str(refused.value)

@@ -169,6 +169,23 @@ def test_a_job_that_takes_too_long_is_given_up(
     assert [line["job"] for line in lines(capsys) if "JobFailures" in line] == ["confirmation"]
 
 
+def test_all_jobs_together_have_what_is_left_of_the_request(
+    database_url: str, customer: UUID, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job that cannot be done in time is counted as failed, and the visitor does not wait for it."""
+    event, document = order(customer)
+
+    async def late(jobs: Inline) -> None:
+        now = asyncio.get_running_loop().time()
+        work.deadline.set(now)
+        await jobs.do(event, document)
+        assert asyncio.get_running_loop().time() - now < 1
+
+    inline(database_url, tmp_path, late)
+    failed = [line["job"] for line in lines(capsys) if "JobFailures" in line]
+    assert failed == ["confirmation", "invoice", "notification"]
+
+
 @pytest.mark.usefixtures("cloud")
 def test_each_device_is_told_even_if_one_is_gone(database_url: str, customer: UUID, tmp_path: Path) -> None:
     sns = boto3.client("sns")

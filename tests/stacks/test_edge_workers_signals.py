@@ -351,3 +351,11 @@ def test_an_environment_without_a_sender_keeps_its_mail_to_itself(
 @pytest.mark.parametrize(("stage", "hops"), [(1, None), (2, None), (3, "1"), (4, "2"), (5, "2")])
 def test_hosts_know_how_many_proxies_are_ours(production: dict[int, Path], stage: int, hops: str | None) -> None:
     assert parameters(template(production[stage], "web")).get("/shop-prod/front/hops") == hops
+
+
+@pytest.mark.parametrize(("stage", "scheme"), [(3, None), (4, "https"), (5, "https")])
+def test_behind_a_locked_origin_hosts_know_that_visitors_speak_https(
+    production: dict[int, Path], stage: int, scheme: str | None
+) -> None:
+    """The load balancer only knows what the edge speaks to it."""
+    assert parameters(template(production[stage], "web")).get("/shop-prod/front/scheme") == scheme
