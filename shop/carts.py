@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from shop.contracts import Cart, CartLine, PutLine, check, known_product, missing
+from shop.contracts import MOST_PIECES, Cart, CartLine, PutLine, check, known_product, missing
 from shop.ports import Shop
 from shop.problems import Problem
 
@@ -14,7 +14,7 @@ MOST_LINES = 100
 async def contents(shop: Shop, cart: UUID) -> Cart:
     """At today's prices, in the order in which things were put in."""
     rows = await shop.database.read_primary(
-        "select l.product_id, p.name, p.price_cents, l.quantity, p.stock, p.image "
+        "select l.product_id, p.name, p.price_cents, l.quantity, p.stock, p.category, p.image "
         "from cart_lines l join products p on p.id = l.product_id where l.cart = %s order by l.added_at, p.id",
         (cart,),
     )
@@ -22,15 +22,23 @@ async def contents(shop: Shop, cart: UUID) -> Cart:
     return Cart(lines, sum(line.price_cents * line.quantity for line in lines))
 
 
-async def put(shop: Shop, cart: UUID, product_id: int | str, quantity: int) -> None:
-    """So many of it, however many there were before."""
+async def put(shop: Shop, cart: UUID, product_id: int | str, quantity: int, *, more: bool = False) -> None:
+    """So many of it, however many there were before; or so many more, up to the most that a line holds."""
     number, asked = known_product(product_id), check(PutLine, {"quantity": quantity})
     async with shop.database.write() as connection:
         done = await connection.execute(
             "insert into cart_lines (cart, product_id, quantity) select %(cart)s, id, %(quantity)s from products "
             "where id = %(id)s and (select count(*) from cart_lines where cart = %(cart)s and product_id <> %(id)s) "
-            "< %(most)s on conflict (cart, product_id) do update set quantity = excluded.quantity",
-            {"cart": cart, "id": number, "quantity": asked.quantity, "most": MOST_LINES},
+            "< %(most)s on conflict (cart, product_id) do update set "
+            "quantity = least(%(most_of_one)s, excluded.quantity + %(more)s::int * cart_lines.quantity)",
+            {
+                "cart": cart,
+                "id": number,
+                "quantity": asked.quantity,
+                "more": more,
+                "most": MOST_LINES,
+                "most_of_one": MOST_PIECES,
+            },
         )
         if done.rowcount == 0:
             there = await connection.execute("select 1 from products where id = %s", (number,))

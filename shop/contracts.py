@@ -49,8 +49,11 @@ class Credentials(Told):
     password: Annotated[str, text(1, 200, LINES)]
 
 
+MOST_PIECES = 99  # of one product in a cart
+
+
 class PutLine(Told):
-    quantity: Annotated[int, Meta(ge=1, le=99)]
+    quantity: Annotated[int, Meta(ge=1, le=MOST_PIECES)]
 
 
 class NewOrder(Told):
@@ -113,6 +116,7 @@ class Category(Struct, frozen=True):
 class CartLine(Struct, frozen=True):
     product_id: int
     name: str
+    category: str
     price_cents: int
     quantity: int
     stock: int

@@ -23,7 +23,7 @@ async def send(settings: Settings, letter: Letter) -> None:
     await asyncio.to_thread(
         _provider(settings.region).send_email,
         FromEmailAddress=settings.mail_from,
-        Destination={"ToAddresses": [letter.recipient]},
+        Destination={"ToAddresses": [letter.mailbox]},
         Content=content,
         **rules,
     )

@@ -72,7 +72,8 @@ async def cart(visit: Visit) -> Response:
 
 async def put_in_cart(visit: Visit) -> Response:
     """Whoever has no session gets one now and not before, so that pages stay the same for all who only look."""
-    number, quantity = visit.text("product_id"), visit.text("quantity")
+    number, more = visit.text("product_id"), visit.text("more")
+    quantity = more or visit.text("quantity")
     wanted = 0 if quantity == "0" else check(PutLine, {"quantity": quantity}).quantity
     answer = go_to("/cart")
     if visit.session is None:
@@ -81,7 +82,7 @@ async def put_in_cart(visit: Visit) -> Response:
         keep_session(visit, answer, token)
     assert visit.session is not None
     if wanted:
-        await carts.put(visit.shop, visit.session.cart, number, wanted)
+        await carts.put(visit.shop, visit.session.cart, number, wanted, more=bool(more))
     else:
         await carts.remove(visit.shop, visit.session.cart, number)
     return answer

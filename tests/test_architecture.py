@@ -67,7 +67,7 @@ LINES_TOGETHER = {
     "workbench/sandbox": 900,
     # Accounts, staff, a documented API, pages, five shapes and their failures: 2,500 were planned. About 1,200 of these
     # lines are blank, comments or docstrings.
-    "shop": 4350,
+    "shop": 4380,
 }
 
 

@@ -19,7 +19,7 @@ from tests.shop.serving import serving
 
 pytestmark = pytest.mark.slow
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PHONE = {"width": 375, "height": 720}
+PHONE = {"width": 320, "height": 720}  # the narrowest there are
 PASSWORD = "correct horse battery"
 # What a screen reader, a keyboard or a small screen would stumble over; each finding is a sentence.
 AUDIT = """() => {

@@ -68,3 +68,19 @@ def test_signing_in_again_and_again_never_makes_a_cart_larger_than_carts_are(
             assert await shop.sql("select count(distinct cart) as carts from cart_lines") == [{"carts": 1}]
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(("there", "asked", "then"), [(0, 2, 2), (3, 1, 4), (98, 5, 99)])
+def test_more_of_a_product_comes_on_top_of_what_is_there(
+    there: int, asked: int, then: int, database_url: str, tmp_path: Path
+) -> None:
+    async def test() -> None:
+        async with running(database_url, tmp_path) as shop:
+            customer, cup = await shop.customer(), await shop.product(category="cups")
+            if there:
+                await shop.fill(customer, cup, quantity=there)
+            await carts.put(shop.shop, customer.user.cart, cup.id, asked, more=True)
+            (line,) = (await carts.contents(shop.shop, customer.user.cart)).lines
+            assert (line.quantity, line.category) == (then, "cups")
+
+    asyncio.run(test())

@@ -565,3 +565,19 @@ def test_every_category_of_the_seed_has_a_hue_of_its_own() -> None:
 def test_no_page_carries_script_or_style_of_its_own() -> None:
     for template in (Path(front.__file__).parent / "templates").glob("*.html"):
         assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", template.read_text("utf-8")), template.name
+
+
+def test_the_page_of_a_product_adds_to_the_cart_and_the_cart_sets(visitor: Browser) -> None:
+    visitor.post("/cart", product_id=3, more=3)
+    visitor.post("/cart", product_id=3, more=1)
+    assert 'name="quantity" min="0" max="99" required\n            value="4"' in visitor.get("/cart").text
+    visitor.post("/cart", product_id=3, quantity=2)
+    assert 'name="quantity" min="0" max="99" required\n            value="2"' in visitor.get("/cart").text
+    assert 'name="more"' in visitor.get("/products/3").text
+
+
+def test_a_product_looks_the_same_in_the_cart(visitor: Browser) -> None:
+    visitor.post("/cart", product_id=3, more=1)
+    seen = [re.findall(r"art (hue-\S+ shift-\S+)", visitor.get(path).text) for path in ("/products/3", "/cart")]
+    assert seen[0]
+    assert seen[0][0] == seen[1][0]

@@ -132,7 +132,7 @@ def test_with_a_sender_mail_goes_out_and_none_is_kept(database_url: str, custome
     inline(database_url, tmp_path, lambda jobs: jobs.do(event, document), MAIL_FROM="shop@example.com")
     (sent,) = ses_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].sent_messages
     assert sent.source == "shop@example.com"
-    assert sent.destinations["ToAddresses"] == ["ada@example.com"]
+    assert sent.destinations["ToAddresses"] == ["Ada <ada@example.com>"], "as the worker addresses it"
     assert "Oak Mug" in sent.body
     assert rows(database_url, "select * from mails") == []
 
