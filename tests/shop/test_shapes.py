@@ -78,6 +78,14 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One of its own: what other tests leave behind cannot always be told by a local AWS."""
+    server = LocalAws(tmp_path_factory.mktemp("aws"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The workers' stack in production."""
     assembly = synth(load("production", stage="5"), tmp_path_factory.mktemp("assembly") / "5", bundle=False)
