@@ -285,6 +285,7 @@ def test_a_row_that_a_late_replica_still_has_is_never_served_after_the_write(
 ) -> None:
     """The control only deletes the key: then readers fill in what the replica still has."""
     assert raw is not None
+    monkeypatch.setattr("shop.cache.BUDGET", 5.0)  # how fast it answers is not in question here
     if forgetting == "by deletion alone":
 
         async def delete(self: Cache, key: str) -> bool:
