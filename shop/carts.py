@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec.structs import asdict
+
 from shop.contracts import MOST_PIECES, Cart, CartLine, PutLine, check, known_product, missing
 from shop.ports import Shop
 from shop.problems import Problem
@@ -22,23 +24,19 @@ async def contents(shop: Shop, cart: UUID) -> Cart:
     return Cart(lines, sum(line.price_cents * line.quantity for line in lines))
 
 
-async def put(shop: Shop, cart: UUID, product_id: int | str, quantity: int, *, more: bool = False) -> None:
-    """So many of it, however many there were before; or so many more, up to the most that a line holds."""
+async def put(shop: Shop, cart: UUID, product_id: int | str, quantity: int, *, once: str = "") -> None:
+    """So many of it, however many there were before; or so many more, up to the most, `once` for each such text."""
     number, asked = known_product(product_id), check(PutLine, {"quantity": quantity})
     async with shop.database.write() as connection:
         done = await connection.execute(
-            "insert into cart_lines (cart, product_id, quantity) select %(cart)s, id, %(quantity)s from products "
-            "where id = %(id)s and (select count(*) from cart_lines where cart = %(cart)s and product_id <> %(id)s) "
-            "< %(most)s on conflict (cart, product_id) do update set "
-            "quantity = least(%(most_of_one)s, excluded.quantity + %(more)s::int * cart_lines.quantity)",
-            {
-                "cart": cart,
-                "id": number,
-                "quantity": asked.quantity,
-                "more": more,
-                "most": MOST_LINES,
-                "most_of_one": MOST_PIECES,
-            },
+            "insert into cart_lines as l (cart, product_id, quantity, added_once) "
+            "select %(cart)s, id, %(quantity)s, nullif(%(once)s, '') from products where id = %(id)s "
+            "and (select count(*) from cart_lines where cart = %(cart)s and product_id <> %(id)s) < %(lines)s "
+            "on conflict (cart, product_id) do update set added_once = excluded.added_once, quantity = "
+            "case when excluded.added_once is null then excluded.quantity "
+            "when excluded.added_once = l.added_once then l.quantity "
+            "else least(%(pieces)s, l.quantity + excluded.quantity) end",
+            {"cart": cart, "id": number, "once": once, **asdict(asked), "lines": MOST_LINES, "pieces": MOST_PIECES},
         )
         if done.rowcount == 0:
             there = await connection.execute("select 1 from products where id = %s", (number,))

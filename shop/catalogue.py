@@ -47,7 +47,7 @@ OF_CATEGORY = (
 CATEGORIES = "select category as name, count(*) as products from products group by category order by category"
 FOUND = (
     f"select {COLUMNS}, found.rank from (select product_id, ts_rank(document, words)::float8 as rank "
-    "from product_search, websearch_to_tsquery('simple', %(q)s) words where document @@ words) found "
+    "from product_search, websearch_to_tsquery('words', %(q)s) words where document @@ words) found "
     "join products p on p.id = found.product_id "
     "where (-found.rank, p.id) > (-%(rank)s::float8, %(id)s) order by found.rank desc, p.id limit %(rows)s"
 )

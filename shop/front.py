@@ -41,6 +41,9 @@ ADVICE = {
     "stock": "The stock is a whole number, such as 20.",
     "stock_change": "The stock changes by a whole number, such as 20 or -5.",
     "total_cents": "Something has changed since you looked. Please check it once more.",
+    "not-found": "There is no page at this address.",
+    "wrong-credentials": "E-mail or password is wrong.",
+    "email-taken": "This address has an account already.",
     "price-changed": "A price or your cart has changed since you looked. Please check it once more.",
 }
 FIELD_OF = {"email-taken": "email", "impossible-stock": "stock_change"}
@@ -75,6 +78,7 @@ TEMPLATES = jinja2.Environment(
 )
 TEMPLATES.globals.update(brand="Corner Shop", new_key=lambda: secrets.token_hex(16))
 TEMPLATES.filters.update(money=money, day=day, moment=moment, look=look)
+TEMPLATES.filters["number"] = lambda order: str(order)[:8]  # as people say it; the whole of it is on the invoice
 
 
 @dataclass
@@ -166,7 +170,7 @@ def page(
                 raise visit.refused or Problem(405, "method-not-allowed", "There is nothing to see here.")
             return await show(visit)
         except Problem as problem:
-            return problem_page(request, problem)
+            return problem_page(request, problem, visit.session)
 
     methods = [method for method, handler in (("GET", show), ("POST", submit)) if handler]
     return Route(path, answer, methods=methods, name=(show or submit or answer).__name__)
@@ -193,10 +197,10 @@ def came_from_us(request: Request) -> bool:
     return origin != "" and origin in (request.headers.get("x-forwarded-host"), request.headers.get("host"))
 
 
-def problem_page(request: Request, problem: Problem) -> Response:
+def problem_page(request: Request, problem: Problem, session: Session | None = None) -> Response:
     """For whatever goes wrong outside a form."""
     title = HTTPStatus(problem.status).phrase.capitalize()
-    return Visit(request, refused=problem).draw("problem.html", title=title, shared=True)
+    return Visit(request, session, refused=problem).draw("problem.html", title=title, shared=session is None)
 
 
 def go_to(path: str) -> Response:
@@ -208,7 +212,8 @@ def local_path(text: str) -> str:
     return text if LOCAL_PATH.fullmatch(text) else "/"
 
 
-def keep_session(visit: Visit, answer: Response, token: str) -> Response:
+def keep(visit: Visit, answer: Response, value: str, cookie: str = COOKIE) -> Response:
+    """In the browser, for as long as a session lasts."""
     seconds, https = accounts.SESSION_DAYS * 86_400, visit.request.scope["scheme"] == "https"
-    answer.set_cookie(COOKIE, token, seconds, httponly=True, secure=https, samesite="lax")
+    answer.set_cookie(cookie, value, seconds, httponly=True, secure=https, samesite="lax")
     return answer

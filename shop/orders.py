@@ -20,11 +20,12 @@ from shop.problems import Problem
 if TYPE_CHECKING:
     from shop.database import Connection
 
-ORDERS = (
-    "select o.id, o.status, o.total_cents, o.placed_at, (select json_agg(json_build_object('product_id', l.product_id, "
+COLUMNS = (
+    "o.id, o.status, o.total_cents, o.placed_at, (select json_agg(json_build_object('product_id', l.product_id, "
     "'name', l.name, 'price_cents', l.price_cents, 'quantity', l.quantity) order by l.product_id) "
-    "from order_lines l where l.order_id = o.id) as lines from orders o "
+    "from order_lines l where l.order_id = o.id) as lines"
 )
+ORDERS = f"select {COLUMNS} from orders o "
 
 
 async def place(shop: Shop, user: User, *, key: str, trace: str = "", total_cents: int | UnsetType = UNSET) -> Order:
@@ -136,7 +137,8 @@ async def _place(connection: Connection, user: User, asked: NewOrder) -> Order:
 async def _out_of_stock(connection: Connection, product_id: int) -> Problem:
     found = await connection.execute("select name, stock from products where id = %s", (product_id,))
     row = await found.fetchone() or {"name": "It", "stock": 0}
-    return Problem(409, "out-of-stock", f"{row['name']}: only {row['stock']} left.")
+    left = f"only {row['stock']} left" if row["stock"] else "out of stock"
+    return Problem(409, "out-of-stock", f"{row['name']}: {left}.")
 
 
 async def _read(connection: Connection, order_id: UUID) -> Order:

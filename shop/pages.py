@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,8 +15,8 @@ from starlette.routing import BaseRoute
 from jobs import thumbnails
 from jobs.events import Refused
 from shop import accounts, carts, catalogue, orders
-from shop.contracts import Cart, Page, Product, PutLine, check
-from shop.front import COOKIE, Visit, go_to, keep_session, local_path, page
+from shop.contracts import MOST_PIECES, Cart, Page, Product, PutLine, check
+from shop.front import COOKIE, Visit, go_to, keep, local_path, page
 from shop.problems import Problem
 
 NO_PICTURE = Path(__file__).parent / "static" / "no-picture.svg"
@@ -25,10 +26,11 @@ PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")
 FOR_EVER, FOR_NOW = "public, max-age=31536000, immutable", "public, max-age=5"
 MAILS = "select kind, recipient, subject, body, created_at from mails where user_id = %s order by id desc limit 100"
 TO_SHIP = (
-    "select o.id, o.placed_at, o.total_cents, u.email as customer, "
-    "(select sum(quantity) from order_lines l where l.order_id = o.id) as pieces "
-    "from orders o join users u on u.id = o.user_id where o.status = 'placed' order by o.placed_at limit 50"
+    f"select {orders.COLUMNS}, u.email as customer from orders o join users u on u.id = o.user_id "
+    "where o.status = 'placed' order by o.placed_at limit 50"
 )
+PICTURED = "select id, category, image from products where id = any(%s)"
+SEEN = "cart_seen"  # changes with each look at the cart
 
 
 async def everything(visit: Visit) -> Response:
@@ -67,39 +69,42 @@ async def image(visit: Visit) -> Response:
 
 async def cart(visit: Visit) -> Response:
     inside = await carts.contents(visit.shop, visit.session.cart) if visit.session else Cart([], 0)
-    return visit.draw("cart.html", title="Your cart", cart=inside)
+    answer = visit.draw("cart.html", title="Your cart", cart=inside, most=MOST_PIECES)
+    return keep(visit, answer, secrets.token_hex(8), SEEN) if visit.session else answer
 
 
 async def put_in_cart(visit: Visit) -> Response:
-    """Whoever has no session gets one now and not before, so that pages stay the same for all who only look."""
-    number, more = visit.text("product_id"), visit.text("more")
-    quantity = more or visit.text("quantity")
-    wanted = 0 if quantity == "0" else check(PutLine, {"quantity": quantity}).quantity
-    answer = go_to("/cart")
+    """Whoever has no session gets one now and not before, so that pages stay the same for all who only look.
+
+    For the same reason the form of a product has no key. Until somebody has seen his cart, the same again is the same
+    click; after that, as he comes back, it is meant.
+    """
+    product_id, more, quantity = visit.text("product_id"), visit.text("more"), visit.text("quantity")
+    wanted = 0 if not more and quantity == "0" else check(PutLine, {"quantity": more or quantity}).quantity
+    once = f"{wanted} {visit.request.cookies.get(SEEN, '')}"[:99].replace("\0", "") if more else ""
+    answer = go_to(_destination(visit, "/cart"))
     if visit.session is None:
         token = await accounts.start_session(visit.shop)
         visit.session = await accounts.session(visit.shop, token)
-        keep_session(visit, answer, token)
+        keep(visit, answer, token)
     assert visit.session is not None
     if wanted:
-        await carts.put(visit.shop, visit.session.cart, number, wanted, more=bool(more))
+        await carts.put(visit.shop, visit.session.cart, product_id, wanted, once=once)
     else:
-        await carts.remove(visit.shop, visit.session.cart, number)
+        await carts.remove(visit.shop, visit.session.cart, product_id)
     return answer
 
 
 async def checkout(visit: Visit) -> Response:
     inside = await carts.contents(visit.shop, visit.user.cart)
-    return visit.draw("checkout.html", title="Check your order", cart=inside)
+    shown = {line.product_id: _cents(visit, f"price-{line.product_id}") for line in inside.lines}
+    return visit.draw("checkout.html", title="Check your order", cart=inside, shown=shown)
 
 
 async def place_order(visit: Visit) -> Response:
     """At the total that was shown, or not at all."""
-    shown = visit.text("total_cents")
-    total = int(shown) if re.fullmatch(r"[0-9]{1,15}", shown) else -1
-    placed = await orders.place(
-        visit.shop, visit.user, key=visit.text("key"), trace=visit.state.trace, total_cents=total
-    )
+    key, total = visit.text("key"), _cents(visit, "total_cents")
+    placed = await orders.place(visit.shop, visit.user, key=key, trace=visit.state.trace, total_cents=total)
     return go_to(f"/orders/{placed.id}")
 
 
@@ -110,7 +115,9 @@ async def history(visit: Visit) -> Response:
 
 async def order(visit: Visit) -> Response:
     found = await orders.order(visit.shop, visit.user, _id(visit), visit.state.after)
-    return visit.draw("order.html", title="Your order", order=found)
+    bought = [line.product_id for line in found.lines]
+    looks = {row["id"]: row for row in await visit.shop.database.read(PICTURED, (bought,), visit.state.after)}
+    return visit.draw("order.html", title=f"Order {str(found.id)[:8]}", order=found, looks=looks)
 
 
 async def invoice(visit: Visit) -> Response:
@@ -128,31 +135,20 @@ async def sign_up(visit: Visit) -> Response:
 
 
 async def make_account(visit: Visit) -> Response:
-    await accounts.sign_up(
-        visit.shop,
-        email=visit.text("email"),
-        name=visit.text("name"),
-        password=visit.typed.get("password", ""),
-        key=visit.text("key"),
-        address=visit.state.address,
-    )
+    await accounts.sign_up(visit.shop, name=visit.text("name"), key=visit.text("key"), **_credentials(visit))
     return await enter(visit)
 
 
 async def sign_in(visit: Visit) -> Response:
+    if visit.session and visit.session.user and not visit.refused:
+        return go_to(_destination(visit, "/orders"))
     return visit.draw("sign_in.html", title="Sign in", following=_destination(visit))
 
 
 async def enter(visit: Visit) -> Response:
     """With a new token, so that nobody has known it before."""
-    token = await accounts.sign_in(
-        visit.shop,
-        email=visit.text("email"),
-        password=visit.typed.get("password", ""),
-        token=visit.token,
-        address=visit.state.address,
-    )
-    return keep_session(visit, go_to(_destination(visit)), token)
+    token = await accounts.sign_in(visit.shop, token=visit.token, **_credentials(visit))
+    return keep(visit, go_to(_destination(visit)), token)
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -172,7 +168,7 @@ async def staff(visit: Visit) -> Response:
 
 async def ship(visit: Visit) -> Response:
     await orders.ship(visit.shop, visit.user, _id(visit), key=visit.text("key"), trace=visit.state.trace)
-    return go_to("/staff")
+    return go_to("/staff?done=shipped")
 
 
 async def new_product(visit: Visit) -> Response:
@@ -182,7 +178,7 @@ async def new_product(visit: Visit) -> Response:
 async def add_product(visit: Visit) -> Response:
     about = _about(visit, "key", "name", "category", "description", "stock")
     added = await catalogue.add_product(visit.shop, visit.user, trace=visit.state.trace, **about)
-    return go_to(f"/staff/products/{added.id}")
+    return go_to(f"/staff/products/{added.id}?done=added")
 
 
 async def known_product(visit: Visit) -> Response:
@@ -193,7 +189,7 @@ async def known_product(visit: Visit) -> Response:
 async def change_product(visit: Visit) -> Response:
     about = _about(visit, "key", "name", "category", "description", "stock_change")
     changed = await catalogue.change_product(visit.shop, visit.user, _id(visit), trace=visit.state.trace, **about)
-    return go_to(f"/staff/products/{changed.id}")
+    return go_to(f"/staff/products/{changed.id}?done=saved")
 
 
 async def attach_picture(visit: Visit) -> Response:
@@ -201,7 +197,7 @@ async def attach_picture(visit: Visit) -> Response:
     data = await file.read() if isinstance(file, UploadFile) else b""
     key = visit.text("key")
     await catalogue.attach_image(visit.shop, _id(visit), data, staff=visit.user, key=key, trace=visit.state.trace)
-    return go_to(f"/staff/products/{_id(visit)}")
+    return go_to(f"/staff/products/{_id(visit)}?done=pictured")
 
 
 routes: list[BaseRoute] = [
@@ -260,9 +256,20 @@ def _id(visit: Visit) -> str:
     return found
 
 
-def _destination(visit: Visit) -> str:
-    """Where to go on after signing in."""
-    return local_path(visit.typed.get("next") or visit.asked("next"))
+def _credentials(visit: Visit) -> dict[str, str]:
+    password = visit.typed.get("password", "")  # to the last space
+    return {"email": visit.text("email"), "password": password, "address": visit.state.address}
+
+
+def _destination(visit: Visit, otherwise: str = "/") -> str:
+    """Where somebody was going."""
+    return local_path(visit.typed.get("next") or visit.asked("next") or otherwise)
+
+
+def _cents(visit: Visit, name: str) -> int:
+    """An amount that the form has carried; -1 for what is none."""
+    given = visit.text(name)
+    return int(given) if re.fullmatch(r"[0-9]{1,15}", given) else -1
 
 
 def _about(visit: Visit, *names: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def compose(document: Mapping[str, Any]) -> Letter:
     text = (
         f"Dear {name},\n\nthank you. This is what you bought:\n\n{bought}\n\nTotal: {_money(total)}\nOrder: {number}\n"
     )
-    return Letter(recipient, name, f"Your order {number}", text)
+    return Letter(recipient, name, f"Your order {number[:8]}", text)
 
 
 def _money(cents: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
@@ -31,7 +32,8 @@ def render(document: Mapping[str, Any]) -> bytes:
     try:
         order, customer = document["order"], document["customer"]
         lines = [(str(line["name"]), int(line["quantity"]), int(line["price_cents"])) for line in order["lines"]]
-        number, day, total = str(order["id"]), str(order["placed_at"])[:10], int(order["total_cents"])
+        number, total = str(order["id"]), int(order["total_cents"])
+        day = f"{datetime.fromisoformat(order['placed_at']).astimezone(UTC):%-d %B %Y}"
         facts = {"Number": number, "Date": day, "Billed to": str(customer["name"]), "": str(customer["email"])}
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"not the document of an order: {error!r}") from None

@@ -29,4 +29,4 @@ def compose(event: Event, document: Mapping[str, Any]) -> Message:
     if not isinstance(document, Mapping) or not isinstance(document.get("order"), Mapping):
         raise Refused("not the document of an order")
     subject, text = WORDS[event.type]
-    return Message(subject, text.format(number=event.ids["order_id"]))
+    return Message(subject, text.format(number=event.ids["order_id"][:8]))

@@ -43,6 +43,11 @@ create table products (
 );
 create index products_by_category on products (category, id);
 
+-- Words without their endings, so that mugs find a mug. None is left out: names come in any language.
+create text search dictionary stem (template = snowball, language = english);
+create text search configuration words (copy = pg_catalog.english);
+alter text search configuration words alter mapping replace english_stem with stem;
+
 -- Written by the search job alone, so that at most a search is late, never a product.
 create table product_search (
     product_id bigint primary key references products on delete cascade,
@@ -55,6 +60,7 @@ create table cart_lines (
     cart uuid not null,
     product_id bigint not null references products on delete cascade,
     quantity integer not null check (quantity between 1 and 99),
+    added_once text, -- what was last added to it: sent again, it adds nothing
     added_at timestamptz not null default now(),
     primary key (cart, product_id)
 );

@@ -51,7 +51,7 @@ def test_number_day_customer_lines_and_total_can_be_read() -> None:
     [text] = pages(invoice.render(DOCUMENT))
     for expected in (
         "Number 0b8f6f9e-7f0f-4c38-9a3e-6f0f4c389a3e",
-        "Date 2026-03-04",
+        "Date 4 March 2026",
         "Billed to Someone",
         "someone@example.com",
         "Walnut desk lamp 1 $1,234.00 $1,234.00",
@@ -108,6 +108,7 @@ def test_the_total_is_never_lost_where_a_page_ends(lines: int) -> None:
         ({"customer": {"name": "Someone"}}, "not the document of an order: KeyError('email')"),
         ({"order": {**DOCUMENT["order"], "lines": [{"name": "Pencil"}]}}, "KeyError('quantity')"),
         ({"order": {**DOCUMENT["order"], "total_cents": "many"}}, "not the document of an order"),
+        ({"order": {**DOCUMENT["order"], "placed_at": "some day"}}, "not the document of an order"),
         ({"order": {**DOCUMENT["order"], "total_cents": 125_067}}, "do not add up to 125067 cents"),
     ],
 )

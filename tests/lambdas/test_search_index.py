@@ -44,7 +44,7 @@ def index(database: psycopg.Connection[Any], product: int) -> None:
 
 def found(database: psycopg.Connection[Any], words: str) -> list[int]:
     """The products that have these words, best first."""
-    query = "plainto_tsquery('simple', %s)"
+    query = "plainto_tsquery('words', %s)"
     return database.execute(
         f"select product_id from product_search where document @@ {query} "
         f"order by ts_rank(document, {query}) desc, product_id",
@@ -92,7 +92,7 @@ def test_a_change_is_found_and_what_it_replaced_is_not(database: psycopg.Connect
 
 def test_an_older_version_never_replaces_a_newer_one(database: psycopg.Connection[Any]) -> None:
     product = add(database, "Lamp")
-    database.execute("insert into product_search values (%s, 7, to_tsvector('simple', 'future'))", (product,))
+    database.execute("insert into product_search values (%s, 7, to_tsvector('words', 'future'))", (product,))
     index(database, product)
     assert indexed_version(database, product) == 7
     assert found(database, "future") == [product]

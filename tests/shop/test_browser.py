@@ -208,6 +208,29 @@ def test_going_back_and_ordering_again_is_not_a_second_order(page: Page) -> None
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(1)
 
 
+def test_a_double_click_puts_in_once_and_another_visit_adds(page: Page) -> None:
+    for there in ("1", "2", "3"):
+        page.goto("/products/1")
+        page.get_by_role("button", name="Put in the cart").dblclick()
+        expect(page.get_by_role("spinbutton")).to_have_value(there)
+    page.go_back()
+    page.get_by_role("button", name="Put in the cart").click()
+    expect(page.get_by_role("spinbutton")).to_have_value("4")
+    page.reload()
+    expect(page.get_by_role("spinbutton")).to_have_value("4")
+
+
+def test_fields_side_by_side_stand_on_one_line(page: Page, database: psycopg.Connection) -> None:
+    sign_up(page, "Staff")
+    make_staff(database, "Staff")
+    page.goto("/staff/products/1")
+    for part in ("label", "input"):
+        first, second = (each.bounding_box() for each in page.locator(f".pair {part}").all())
+        assert first
+        assert second
+        assert first["y"] == second["y"]
+
+
 def test_nobody_sees_what_is_another_ones(chromium: Browser, page: Page, address: str) -> None:
     sign_up(page, "Owner")
     buy(page, 1)

@@ -39,6 +39,25 @@ def test_what_is_put_in_while_the_order_is_placed_stays_in_the_cart(database_url
     asyncio.run(test())
 
 
+def test_the_same_addition_at_once_is_one(database_url: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(database_url, tmp_path) as shop:
+            customer, cup = await shop.customer(), await shop.product()
+
+            async def quantity(*additions: tuple[int, str]) -> int:
+                puts = (carts.put(shop.shop, customer.user.cart, cup.id, more, once=once) for more, once in additions)
+                await asyncio.gather(*puts)
+                (line,) = (await carts.contents(shop.shop, customer.user.cart)).lines
+                return line.quantity
+
+            assert await quantity(*[(2, "one")] * 5) == 2
+            assert await quantity(*[(3, "two")] * 5) == 5
+            assert await quantity((98, "three")) == 99
+            assert await quantity((4, "")) == 4
+
+    asyncio.run(test())
+
+
 async def of_visitor(shop: Running, products: list[int]) -> str:
     """The token of a visitor who has put these in his cart."""
     token = await accounts.start_session(shop.shop)
@@ -79,7 +98,7 @@ def test_more_of_a_product_comes_on_top_of_what_is_there(
             customer, cup = await shop.customer(), await shop.product(category="cups")
             if there:
                 await shop.fill(customer, cup, quantity=there)
-            await carts.put(shop.shop, customer.user.cart, cup.id, asked, more=True)
+            await carts.put(shop.shop, customer.user.cart, cup.id, asked, once="a click")
             (line,) = (await carts.contents(shop.shop, customer.user.cart)).lines
             assert (line.quantity, line.category) == (then, "cups")
 

@@ -72,7 +72,19 @@ def test_a_search_finds_the_best_first_and_each_once(database_url: str, tmp_path
             for limit in (1, 3, 8):
                 assert await whole(catalogue.search, shop.shop, "GREEN", limit=limit) == wanted
             assert (await catalogue.search(shop.shop, "green -tray")).items == [best]
-            assert (await catalogue.search(shop.shop, '"cup green"')).items == []
+            assert (await catalogue.search(shop.shop, '"things green"')).items == []
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("query", ["mug", "mugs", "Mug", "the striped mug", "stripes mug", "łódź", '"striped mugs"'])
+def test_a_word_is_found_in_whatever_form_it_is_written(database_url: str, tmp_path: Path, query: str) -> None:
+    async def test() -> None:
+        async with running(database_url, tmp_path) as shop:
+            mug = await shop.product(name="The Striped Mug of Łódź")
+            mugs = await shop.product(name="The Two Striped Mugs of Łódź")
+            await shop.product(name="Tray", category="trays")
+            assert {found.id for found in (await catalogue.search(shop.shop, query)).items} == {mug.id, mugs.id}
 
     asyncio.run(test())
 
