@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import main
+from workbench.lab.laptop import Interrupts
 from workbench.lab.servers import LOOPBACK, free_port, listens
 from workbench.synth import ROOT
 
@@ -120,6 +121,34 @@ def test_an_interrupt_while_it_opens_leaves_nothing_running(tmp_path: Path) -> N
         time.sleep(0.01)
     assert opening.stop() == 0
     assert processes_in(tmp_path) == []
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = {ends: signal.getsignal(ends) for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield Interrupts()
+    for ends, handler in before.items():
+        signal.signal(ends, handler)
+
+
+def test_an_interrupt_waits_until_what_was_started_is_sure_to_be_stopped(interrupts: Interrupts) -> None:
+    done = []
+
+    def start() -> None:
+        with interrupts.held():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("promised to stop it")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["promised to stop it"]
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_interrupt_does_not_cut_the_closing_short() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def test_it_closes_although_nobody_reads_what_it_says_any_more(tmp_path: Path, running: list[Opened]) -> None:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from workbench.lab.servers import LOOPBACK, DidNotStart, Postgres, Process, listens
 from workbench.synth import ROOT
@@ -22,6 +24,32 @@ HIGHEST_PORT = 65_535
 
 class CannotRun(Exception):
     """The shop cannot open here; the text says why and what would help."""
+
+
+class Interrupts:
+    """Ctrl-C, a polite kill, a closed terminal: the first one ends what runs, also where SIGINT was ignored."""
+
+    def __init__(self) -> None:
+        self._held = self._came = False
+        for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ends, self._end)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._came:
+            self._came = True
+            if not self._held:
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What must not be cut in two, as the start of a process and the promise to stop it."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._came:
+                raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -54,15 +82,15 @@ class Laptop:
             raise CannotRun(
                 f"Cannot make the folder {self.folder}: {problem.strerror}. Choose another: --folder"
             ) from None
-        # Ctrl-C, a polite kill, a closed terminal; also where a script started it and SIGINT is ignored.
-        for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ends, signal.default_int_handler)
+        interrupts = Interrupts()
         with suppress(KeyboardInterrupt), ExitStack() as running:
-            postgres = self._postgres()
-            running.callback(postgres.stop)
+            with interrupts.held():
+                postgres = self._postgres()
+                running.callback(postgres.stop)
             self._prepare(postgres)
-            shop = self._serve(postgres)
-            running.callback(shop.stop)
+            with interrupts.held():
+                shop = self._serve(postgres)
+                running.callback(shop.stop)
             running.callback(print, "\nClosing.", flush=True)  # a callback of its own: nobody may be there to read it
             self._wait_for(shop)
             print(self._welcome(), flush=True)
