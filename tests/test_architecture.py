@@ -44,6 +44,8 @@ WORKBENCH = (
     "runbooks",
     "lab",
     "sandbox",
+    "deploy",
+    "smoke",
 )
 for position, part in enumerate(WORKBENCH):
     below = {f"workbench.{other}" for other in WORKBENCH[: position + 1]}
