@@ -42,6 +42,7 @@ ADVICE = {
     "stock_change": "The stock changes by a whole number, such as 20 or -5.",
     "total_cents": "Something has changed since you looked. Please check it once more.",
     "not-found": "There is no page at this address.",
+    "bad-cursor": "This link is no longer good. Please start from the first page.",
     "wrong-credentials": "E-mail or password is wrong.",
     "email-taken": "This address has an account already.",
     "price-changed": "A price or your cart has changed since you looked. Please check it once more.",

@@ -546,6 +546,18 @@ def test_an_order_shows_what_was_bought_and_has_an_invoice(customer: Browser) ->
     assert invoice.content.startswith(b"%PDF-")
 
 
+@pytest.mark.parametrize(("quantity", "told"), [(1, "1 piece ·"), (3, "3 pieces ·")])
+def test_the_list_of_orders_says_how_much_each_is(customer: Browser, quantity: int, told: str) -> None:
+    customer.order(quantity=quantity)
+    assert told in customer.get("/orders").text
+
+
+def test_a_link_to_more_that_is_no_longer_good_leads_back_to_the_start(visitor: Browser) -> None:
+    page = visitor.get("/?cursor=stale")
+    assert page.status_code == 400
+    assert "Please start from the first page." in page.text
+
+
 def test_somebody_elses_order_is_as_good_as_none(server: str, customer: Browser, staff: Browser) -> None:
     where = customer.order()
     other = Browser(server).sign_up("Other")
