@@ -55,4 +55,4 @@ lock: set-up ## pin every package again (OPTIONS=--upgrade for newer ones)
 	@$(BIN)/python tools/lock.py $(OPTIONS)
 
 clean: ## remove everything that was set up or built
-	rm -rf .venv .wheels node_modules build cdk.out .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .wheels .peers node_modules build cdk.out .mypy_cache .ruff_cache .hypothesis *.egg-info

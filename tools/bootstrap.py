@@ -120,6 +120,15 @@ def fetch_wheels() -> None:
     )
 
 
+def fetch_public_templates() -> None:
+    """Templates of other people, to try comparing on."""
+    run(
+        [str(PYTHON), "tools/public_templates.py"],
+        "pip's own message is above. When it could not connect: is a proxy needed (HTTPS_PROXY), or a mirror\n"
+        "(PIP_INDEX_URL, PIP_CERT)? When nothing matches: the mirror has to offer source packages as well.",
+    )
+
+
 # The packages of everything that is deployed.
 FOLDERS = ("shop", "lambdas/*")
 LOCKS = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in sorted(ROOT.glob(folder + "/requirements.txt"))]
@@ -131,6 +140,12 @@ STEPS = (
     ("this project", ("pyproject.toml",), VENV / "bin" / "blueprint", install_project),
     ("CDK command line", ("package.json", "package-lock.json"), ROOT / "node_modules" / "aws-cdk", install_cdk),
     ("wheels to deploy", ("tools/wheels.py", *LOCKS), ROOT / ".wheels", fetch_wheels),
+    (
+        "templates to try",
+        ("tools/public_templates.py", "requirements.lock"),
+        ROOT / ".peers",
+        fetch_public_templates,
+    ),
 )
 
 
