@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,9 @@ from blueprint.stages import STAGES
 from workbench.lab.servers import LocalAws, Postgres, Valkey
 from workbench.synth import ROOT, prepare, synth
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 # Before any test module imports aws_cdk.
 prepare()
 os.environ["PATH"] = str(ROOT / ".venv" / "bin") + os.pathsep + os.environ["PATH"]
@@ -26,6 +30,8 @@ os.environ["PATH"] = str(ROOT / ".venv" / "bin") + os.pathsep + os.environ["PATH
 # everybody else whenever a run begins, so each run has one of its own.
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="blueprints-")
 os.environ["PYTEST_DEBUG_TEMPROOT"] = _TEMPORARY.name
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 Template = dict[str, Any]
 Templates = Callable[[str, int], dict[str, Template]]
@@ -135,3 +141,21 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     server = LocalAws(tmp_path_factory.mktemp("aws"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser; where there is none its tests are skipped, but never in CI. While it runs, asyncio is taken."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        message = f"none of {', '.join(BROWSERS)} is on PATH"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to start for root.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        yield browser
+        browser.close()

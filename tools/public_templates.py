@@ -40,7 +40,8 @@ def unpack(package: Path) -> None:
     with tarfile.open(package) as archive:
         for member in archive.getmembers():
             _, _, name = member.name.partition("/")
-            content = archive.extractfile(member) if name.startswith(INSIDE) else None
+            template = name.startswith(INSIDE) and name.endswith((".json", ".yaml"))
+            content = archive.extractfile(member) if template else None
             if content is None:
                 continue
             path = PEERS.joinpath(*PurePosixPath(name.removeprefix(INSIDE)).parts)

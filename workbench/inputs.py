@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from blueprint.environment import BadEnvironment, load
+from blueprint.environment import ENVIRONMENTS, BadEnvironment, load
 from blueprint.stages import STAGES, find
 from workbench.synth import ROOT, Invalid, synth
 from workbench.synth import prepare as choose_node
@@ -45,6 +45,8 @@ def sides(
     """The sides that the words of a command mean, which must fit together."""
     count = len(named_ones)
     one = named_ones[0] if count else environment
+    if stage and not is_stage(stage):
+        raise Unusable(f"{stage!r} is no stage; {_known_stages()}")
     if every_stage and count <= 1 and not (stage or base):
         return list(all_stages(one, scratch))
     if base and count <= 1 and not every_stage:
@@ -54,7 +56,10 @@ def sides(
         return [of_environment(one, stage=each, scratch=scratch) for each in (None, stage)]
     if count == 2 and not (every_stage or base or stage):
         return [named(each, environment, scratch) for each in named_ones]
-    raise Unusable("these arguments do not name two sides; see blueprint compare --help")
+    raise Unusable(
+        "these arguments do not name two sides; write two stages, environments or templates, or one environment "
+        "with --stage or --base: see blueprint compare --help"
+    )
 
 
 def named(operand: str, environment: str, scratch: Path) -> Side:
@@ -63,8 +68,14 @@ def named(operand: str, environment: str, scratch: Path) -> Side:
         side = of_environment(environment, stage=operand, scratch=scratch)
         return Side(f"stage {find(operand).number}", side.assembly)
     path = Path(operand)
-    if path.is_dir() or path.suffix in TEMPLATES:
+    if path.suffix in TEMPLATES or (path.exists() and path.suffix != ".toml"):
         return on_disk(path)
+    if path.suffix != ".toml" and not (ENVIRONMENTS / f"{operand}.toml").exists():
+        known = ", ".join(sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
+        raise Unusable(
+            f"{operand!r} is no stage, no environment, and no file or folder that is there; {_known_stages()}; "
+            f"the environments are {known}"
+        )
     return of_environment(operand, stage=None, scratch=scratch)
 
 
@@ -74,6 +85,10 @@ def is_stage(operand: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def _known_stages() -> str:
+    return f"the stages are {', '.join(f'{stage.number} {stage.name}' for stage in STAGES)}"
 
 
 def on_disk(path: Path) -> Side:
@@ -87,12 +102,19 @@ def on_disk(path: Path) -> Side:
 def of_environment(environment: str, *, stage: str | None, scratch: Path) -> Side:
     """An environment as it is written, or as it would be at another stage."""
     try:
-        wanted = load(environment, stage=stage)
+        wanted = load(_written_as(environment), stage=stage)
         name = f"{wanted.name}-{wanted.stage.number}"
         label = f"{Path(environment).stem} at stage {wanted.stage.number}"
         return Side(label, read_assembly(synth(wanted, scratch / name, bundle=False)))
     except (BadEnvironment, Invalid) as problem:
         raise Unusable(str(problem)) from None
+
+
+def _written_as(environment: str) -> str:
+    """`production.toml` means the kit's own file, unless there is one of that name where the user stands."""
+    path = Path(environment)
+    ours = path.name == environment and not path.exists() and (ENVIRONMENTS / environment).is_file()
+    return str(ENVIRONMENTS / environment) if ours else environment
 
 
 def all_stages(source: str, scratch: Path) -> Iterator[Side]:
@@ -109,7 +131,8 @@ def at_revision(environment: str, revision: str, *, stage: str | None, scratch: 
     """An environment as another revision of this repository has it, synthesised by that revision's own code."""
     with _checked_out(revision, scratch) as tree:
         choose_node()
-        context = {"environment": environment, "aws:cdk:bundling-stacks": []} | ({"stage": stage} if stage else {})
+        context = {"environment": _in_tree(environment, tree), "aws:cdk:bundling-stacks": []}
+        context |= {"stage": stage} if stage else {}
         outdir = scratch / "base"
         done = subprocess.run(
             [sys.executable, "app.py"],
@@ -125,8 +148,24 @@ def at_revision(environment: str, revision: str, *, stage: str | None, scratch: 
             check=False,
         )
         if done.returncode:
-            raise Unusable(f"{environment} at {revision} cannot be synthesised:\n{done.stderr.strip()[-2_000:]}")
+            raise Unusable(f"{environment} at {revision} cannot be synthesised: {_reason(done.stderr)}")
         return Side(f"{Path(environment).stem} at {revision}", on_disk(outdir).assembly)
+
+
+def _reason(told: str) -> str:
+    """What went wrong, without the way there: the last line of a traceback that is not indented."""
+    if "Traceback (most recent call last)" not in told:
+        return told.strip()[-2_000:]
+    return next((line for line in reversed(told.splitlines()) if line[:1].strip()), "")[:500]
+
+
+def _in_tree(environment: str, tree: Path) -> str:
+    """The same environment in another working tree; a file that is not part of the repository is as it is here."""
+    written = _written_as(environment)
+    if not written.endswith(".toml") and os.sep not in written:
+        return written
+    file = Path(written).resolve()
+    return str(tree / file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,8 +10,24 @@ from hypothesis import strategies as st
 
 from tests.workbench.handmade import lone
 from workbench.compare.model import Facts
+from workbench.synth import ROOT
 from workbench.templates import Assembly
 from workbench.templates.reading import System
+
+_FOREIGN = Path(__file__).with_name("foreign")
+# Templates that other people have published (set-up fetches them), and those that were written in their manner.
+_PUBLISHED = """
+good/generic.yaml good/no_value.yaml good/transform/language_extension.yaml
+integration/getatt-types.yaml integration/ref-types.yaml
+issues/cfn_gather_literal_references.yaml issues/sam_w_conditions.yaml
+public/lambda-poller.json public/lambda-poller.yaml public/rds-cluster.yaml
+quickstart/config-rules.json quickstart/iam.json quickstart/nat-instance.json quickstart/nist_application.yaml
+quickstart/nist_config_rules.yaml quickstart/nist_high_main.yaml quickstart/nist_iam.yaml quickstart/nist_logging.yaml
+quickstart/nist_vpc_management.yaml quickstart/nist_vpc_production.yaml quickstart/test.yaml
+quickstart/vpc-management.json
+"""
+PUBLIC = [ROOT / ".peers" / name for name in _PUBLISHED.split()]
+FOREIGN = [*sorted(_FOREIGN.glob("*.*")), *PUBLIC]
 
 
 def side(made: Assembly) -> Facts:

@@ -45,6 +45,14 @@ def test_an_environment_and_itself_at_another_stage(capsys: Capture) -> None:
     assert "sandbox at stage 2\n" in capsys.readouterr().out
 
 
+def test_a_file_of_the_kit_is_found_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "sandbox.toml", "--stage", "2"]) == 0
+    assert "sandbox at stage 2\n" in capsys.readouterr().out
+
+
 def test_templates_of_anybody_in_json_and_yaml(tmp_path: Path, capsys: Capture) -> None:
     before = template(tmp_path / "before.json", Jobs="jobs")
     after = tmp_path / "after.yaml"
@@ -54,17 +62,18 @@ def test_templates_of_anybody_in_json_and_yaml(tmp_path: Path, capsys: Capture) 
 
 
 @pytest.mark.slow
-def test_an_environment_at_a_revision_against_how_it_is_here(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", ["sandbox", "environments/sandbox.toml"])
+def test_an_environment_at_a_revision_against_how_it_is_here(environment: str, tmp_path: Path) -> None:
     """In a clone of its own, so that this one gets no second working tree."""
     clone = tmp_path / "clone"
     git = ["git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.com", "-C", str(clone)]
     subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(clone)], check=True)
-    environment = clone / "environments" / "sandbox.toml"
-    environment.write_text(environment.read_text().replace("stage = 1", "stage = 2", 1))
+    file = clone / "environments" / "sandbox.toml"
+    file.write_text(file.read_text().replace("stage = 1", "stage = 2", 1))
     specification = str(ROOT / "node_modules" / "aws-cdk" / "db.json.gz")
     paths = os.pathsep.join(str(clone / folder) for folder in ("", "constructs", "lambdas"))
     done = subprocess.run(
-        [sys.executable, "-m", "workbench.cli", "compare", "sandbox", "--base", "HEAD"],
+        [sys.executable, "-m", "workbench.cli", "compare", environment, "--base", "HEAD"],
         cwd=clone,
         env={
             **os.environ,
@@ -93,13 +102,18 @@ def test_an_environment_at_a_revision_against_how_it_is_here(tmp_path: Path) -> 
         (["compare", "3", "--stage", "4"], "these arguments do not name two sides"),
         (["compare", "3", "4", "--base", "HEAD"], "these arguments do not name two sides"),
         (["compare", "--all", "--format", "json"], "--all makes one HTML page, not json"),
-        (["compare", "nothing", "4"], "environments/nothing.toml: there is no such file"),
+        (["compare", "nothing", "4"], "'nothing' is no stage, no environment, and no file or folder that is there"),
+        (["compare", "3", "9"], "'9' is no stage"),
+        (["compare", "old/cdk.out", "4"], "'old/cdk.out' is no stage"),
+        (["compare", "/dev/null", "4"], "/dev/null is neither a file nor a folder"),
+        (["compare", "3", "4", "--output", "report.pdf"], "report.pdf names no known form"),
+        (["compare", "3", "4", "--longest", "10"], "--longest 10 could not hold the verdict"),
         (["compare", "sandbox", "--base", "no-such-revision"], "'no-such-revision' is no revision of this repository"),
         (["compare", "sandbox", "--base", "--help"], None),
-        (["compare", "sandbox", "--stage", "9"], "stage"),
+        (["compare", "sandbox", "--stage", "9"], "'9' is no stage; the stages are 1 monolith"),
         (["compare", "nothing.json", "4"], "nothing.json does not exist"),
         (["cost", "nothing.json"], "nothing.json does not exist"),
-        (["cost", "9"], "environments/9.toml"),
+        (["cost", "9"], "'9' is no stage"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(arguments: list[str], said: str | None, capsys: Capture) -> None:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tests.conftest import Assemblies
 from tests.workbench.handmade import Templates, assembly, exported, imported, large, lone, resource, small, weakly
+from tests.workbench.sides import FOREIGN
 from workbench.compare import Comparison, Facts, Finding, Kind, Risk, compare, counted, facts, failed, verdict
 from workbench.facts.interruptions import INTERRUPTIONS
 from workbench.facts.specification import replacement
 from workbench.templates import Assembly, Impact, LockKind, Reference, StackTemplate, read_assembly, resources
 from workbench.usage import named
 
-FOREIGN = sorted(Path(__file__).with_name("foreign").glob("*.*"))
 LOW = named("low")
 HASH, OTHER_HASH = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 
@@ -104,6 +104,23 @@ def test_construct_paths_are_read_wherever_cdk_leaves_them(
     folder = cdk_assembly(tmp_path, {"Resources": {"It": {**resource("AWS::SQS::Queue"), **body}}}, **artifact)
     (stack,) = read_assembly(folder).stacks
     assert stack.name_of("It") == "Jobs/Queue"
+
+
+@pytest.mark.parametrize(
+    ("environment", "account", "region"),
+    [
+        ("aws://123456789012/eu-west-1", "123456789012", "eu-west-1"),
+        ("aws://unknown-account/unknown-region", "", ""),
+        ("aws://unknown-account/eu-west-1", "", "eu-west-1"),
+        (None, "", ""),
+    ],
+)
+def test_an_assembly_says_where_its_stacks_go(
+    environment: str | None, account: str, region: str, tmp_path: Path
+) -> None:
+    told = {"environment": environment} if environment else {}
+    (stack,) = read_assembly(cdk_assembly(tmp_path, {"Resources": {}}, **told)).stacks
+    assert (stack.account, stack.region) == (account, region)
 
 
 def test_resources_of_our_stages_have_names_without_hashes(production: dict[int, Path]) -> None:
@@ -255,6 +272,29 @@ def test_another_hash_is_another_version_of_the_code_and_nothing_else(properties
     assert comparison.findings == ()
     both = one(resource(kind, **properties), resource(kind, **renamed, Timeout=3))
     assert not both.resources[0].code_only
+
+
+def versioned(code: str, *versions: str, memory: int = 256) -> Assembly:
+    """A function with versions as CDK writes them, each named by a hash."""
+    function = resource("AWS::Lambda::Function", Code={"S3Bucket": "b", "S3Key": f"{code}.zip"}, MemorySize=memory)
+    each = resource("AWS::Lambda::Version", "Retain", FunctionName={"Ref": "Job"})
+    return lone({"Job": function, **{f"JobCurrentVersion{version}": each for version in versions}})
+
+
+@pytest.mark.parametrize(("memory", "code_only"), [(256, True), (512, False)])
+def test_the_next_version_of_a_function_is_one_change(memory: int, code_only: bool) -> None:
+    comparison = between(versioned(HASH, "A1"), versioned(OTHER_HASH, "B2", memory=memory))
+    assert [(change.key[1], change.impact, change.code_only) for change in comparison.resources] == [
+        ("Job", Impact.UPDATE, code_only),
+        ("JobCurrentVersionB2", Impact.UPDATE, code_only),
+    ]
+
+
+def test_a_version_that_comes_beside_another_one_is_new() -> None:
+    comparison = between(versioned(HASH, "A1"), versioned(HASH, "A1", "B2"))
+    assert [(change.key[1], change.impact) for change in comparison.resources] == [
+        ("JobCurrentVersionB2", Impact.CREATE)
+    ]
 
 
 def test_what_follows_another_version_of_the_code_is_code_as_well() -> None:

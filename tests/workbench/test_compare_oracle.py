@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Assemblies
+from tests.workbench.sides import FOREIGN, PUBLIC
 from workbench.facts import specification
 from workbench.facts.refinements import REFINEMENTS
 from workbench.facts.specification import replacement, specification_path
@@ -29,7 +30,6 @@ Template = dict[str, Any]
 Verdict = dict[str, list[str]]
 Oracle = Callable[[Template, Template], Verdict]
 MUTATIONS = 500
-FOREIGN = sorted(Path(__file__).with_name("foreign").glob("*.*"))
 
 
 @pytest.fixture(scope="module")
@@ -254,11 +254,11 @@ def row_for(kind: str, path: tuple[str | int, ...]) -> str | None:
     return row.instead if row is not None else None
 
 
-# --- templates in other people's manner ------------------------------------------------------------------------------
+# --- templates of other people, and in their manner -------------------------------------------------------------------
 
 
-def test_foreign_templates_are_many() -> None:
-    assert len(FOREIGN) >= 20
+def test_published_templates_are_many() -> None:
+    assert len(PUBLIC) >= 20
 
 
 @pytest.mark.usefixtures("plain")

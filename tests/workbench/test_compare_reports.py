@@ -16,9 +16,10 @@ from tests.workbench import hostile
 from tests.workbench.handmade import lone, resource
 from workbench.compare import Comparison, Risk, compare, facts, verdict
 from workbench.report.compare.data import as_data
-from workbench.report.compare.markdown import LONGEST, MARKER, escaped, markdown
+from workbench.report.compare.markdown import LONGEST, MARKER, markdown
 from workbench.report.compare.sections import Section, sections
 from workbench.report.compare.terminal import MOST_ROWS, text
+from workbench.report.words import escaped, share
 from workbench.synth import ROOT
 from workbench.templates import read_assembly
 from workbench.usage import named
@@ -79,6 +80,24 @@ def test_the_rows_of_cost_add_up_to_the_difference(pair: Comparison) -> None:
     assert difference == pytest.approx(pair.after.cost.usd - pair.before.cost.usd, abs=0.01)
 
 
+def test_what_changes_without_harm_is_told_below_what_does_harm(pair: Comparison) -> None:
+    told = {row.cells for row in section(pair, "notes").rows}
+    assert ("address", "shop.example.com stays, and leads to Cdn/Distribution instead of Front/Balancer.") in told
+    assert not told & {row.cells for row in section(pair, "attention").rows}
+    assert all(finding.text in str(sections(pair)) for finding in pair.findings if finding.kind != "capacity")
+
+
+def test_what_is_billed_by_use_without_a_figure_is_counted(pair: Comparison) -> None:
+    counts = [len(side.cost.by_use) for side in (pair.before, pair.after)]
+    assert all(counts)
+    assert f"Billed by use, without a figure: {counts[0]} → {counts[1]}." in section(pair, "cost").answer
+
+
+@pytest.mark.parametrize(("part", "said"), [(0, "0%"), (0.0001, "<1%"), (0.01, "1%"), (1.56, "156%")])
+def test_a_little_is_not_nothing(part: float, said: str) -> None:
+    assert share(part) == said
+
+
 def test_nothing_is_said_of_two_equal_sides(same: Comparison) -> None:
     assert same.risk is Risk.NONE
     assert verdict(same) == "Nothing changes."
@@ -101,6 +120,18 @@ def test_long_lists_are_cut_with_their_count_unless_all_is_asked_for(pair: Compa
     assert f"and {rows - MOST_ROWS} more; --full shows them" in short
     assert "--full" not in full
     assert len(full) > 2 * len(short)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_breaks_long_words_at_their_seams_and_drops_nothing(
+    pair: Comparison, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = text(pair, full=True).splitlines()
+    assert max(map(len, lines)) <= width
+    rights = lines[lines.index("Rights") : lines.index("Resources")]
+    assert sum(line.startswith("+") for line in rights) == len(section(pair, "rights").rows)
+    assert width < 80 or any(line.startswith("Database/Primary ") for line in lines), "a name in one piece"
 
 
 def test_colours_are_for_terminals_alone(pair: Comparison) -> None:

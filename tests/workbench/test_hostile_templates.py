@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workbench.handmade import assembly, lone
+from tests.workbench.sides import FOREIGN
 from workbench.compare import compare, facts
 from workbench.templates import Assembly, Impact, UnreadableTemplateError, predict, read_assembly, resources
 from workbench.usage import named
 
-FOREIGN = sorted(Path(__file__).with_name("foreign").glob("*.*"))
 QUEUE = '{"Type": "AWS::SQS::Queue"}'
 LOW = named("low")
 
@@ -76,6 +76,8 @@ def unreadable(path: Path, reason: str) -> None:
         ("null.json", '{"Resources": {"A": null}}', "resource A has no Type"),
         ("properties.json", '{"Resources": {"A": {"Type": "X", "Properties": [1]}}}', "properties of A are no mapping"),
         ("blank.json", "", "is not JSON"),
+        ("package.json", '{"name": "shop", "version": "1.0.0"}', "it has no Resources"),
+        ("settings.yaml", "on: push", "it has no Resources"),
         ("blank.yaml", "# nothing", "holds NoneType"),
     ],
 )  # fmt: skip

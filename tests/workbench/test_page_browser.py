@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.workbench import hostile
 from workbench.compare import compare, facts
@@ -19,7 +17,6 @@ from workbench.templates import read_assembly
 from workbench.usage import named
 
 pytestmark = pytest.mark.slow
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK: ViewportSize = {"width": 1500, "height": 900}
 PHONE: ViewportSize = {"width": 420, "height": 860}
 BUILD = ROOT / "build"
@@ -63,22 +60,6 @@ AUDIT = """() => {
   return [...found];
 }"""
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A real one; where there is none these tests are skipped, but never in CI."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        message = f"none of {', '.join(PROGRAMS)} is on PATH"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to start for root.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.getuid() == 0 else [])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import workbench.compare.scene
 from tests.conftest import Assemblies
@@ -36,7 +34,6 @@ PROFILES = ("production", "sandbox")
 STAGES = range(1, 6)
 SIDES = [((stage,), profile) for profile in PROFILES for stage in STAGES]
 PAIRS = [(pair, profile) for profile in PROFILES for pair in permutations(STAGES, 2)]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -441,22 +438,6 @@ def test_the_icons_come_with_a_word_about_whose_they_are() -> None:
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A real one; where there is none these tests are skipped, but never in CI."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        message = f"none of {', '.join(BROWSERS)} is on PATH"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to start for root.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.getuid() == 0 else [])
-        yield browser
-        browser.close()
 
 
 MEASURE = """() => [...document.querySelectorAll("svg.picture text")].map(one => {

@@ -15,6 +15,7 @@ from tests.conftest import Assemblies
 from tests.workbench.handmade import resource
 from tests.workbench.sides import values
 from workbench.compare.scene import Mark, Node, Place, Scene, scene
+from workbench.compare.scene.reading import in_words
 from workbench.templates import Assembly, Impact, Key, StackTemplate, predict, read_assembly
 from workbench.templates.reading import System
 
@@ -440,3 +441,18 @@ def test_templates_of_any_shape_make_a_scene(before: dict[str, Any], after: dict
     assert len(ids) == len(set(ids))
     assert {end for arrow in made.arrows for end in (arrow.source, arrow.target)} <= set(ids)
     assert made == scene(system(after), system(before), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ConfirmationEmail", "Confirmation email"),
+        ("Replica1", "Replica 1"),
+        ("webELBLogs", "web ELB logs"),
+        ("webS3Logs", "web S3 logs"),
+        ("Queue", "Queue"),
+        ("shop-prod", "shop-prod"),
+    ],
+)
+def test_a_name_is_read_in_words(name: str, words: str) -> None:
+    assert in_words(name) == words

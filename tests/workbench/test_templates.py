@@ -19,7 +19,8 @@ from workbench.templates import (
     references,
     resources,
 )
-from workbench.templates.reading import number
+from workbench.templates.backups import selected
+from workbench.templates.reading import System, number
 
 QUEUE = {"Type": "AWS::SQS::Queue"}
 
@@ -313,3 +314,31 @@ def test_a_value_of_another_app_is_not_missed() -> None:
 @pytest.mark.parametrize(("written", "read"), [(3, 3), ("3", 3), (True, 7), ("x", 7), (float("inf"), 7), ({}, 7)])
 def test_a_number_is_read_as_far_as_it_is_one(written: object, read: int) -> None:
     assert number(written, 7) == read
+
+
+# --- backups ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_selection_takes_what_it_names_and_what_has_one_of_its_tags() -> None:
+    def tagged(value: object) -> dict[str, Any]:
+        return resource("AWS::EC2::Volume", Tags=[{"Key": "backup", "Value": value}])
+
+    chosen = {
+        "ListOfTags": [
+            {"ConditionKey": "backup", "ConditionValue": value} for value in ("yes", {"Ref": "AWS::Region"})
+        ],
+        "Resources": [{"Fn::GetAtt": ["Named", "Arn"]}],
+    }
+    system = System(
+        lone(
+            {
+                "Tagged": tagged("yes"),
+                "Other": tagged("no"),
+                "Unknown": tagged({"Ref": "AWS::Region"}),
+                "Named": resource("AWS::DynamoDB::Table"),
+                "Selection": resource("AWS::Backup::BackupSelection", BackupSelection=chosen),
+            }
+        )
+    )
+    found = selected(system, system.by_key["template", "Selection"])
+    assert [each.id for each in found] == ["Tagged", "Named"]

@@ -115,6 +115,10 @@ def _format(options: argparse.Namespace) -> str:
 
     by_ending = {ending: form for form, ending in FORMATS.items()}
     ending = options.output.suffix if options.output else ""
+    if options.output and not options.format and ending not in by_ending:
+        raise Unusable(f"{options.output} names no known form; end it in {', '.join(by_ending)}, or add --format")
+    if options.longest < 2_000:
+        raise Unusable(f"--longest {options.longest} could not hold the verdict and its reasons; 2,000 can")
     form: str = options.format or by_ending.get(ending, "html" if options.all else "text")
     if options.all and form != "html":
         raise Unusable(

@@ -32,7 +32,7 @@ SAID = {
     Kind.BUDGET: ("the budget is exceeded", "{} budgets are exceeded"),
     Kind.UNKNOWN_COST: ("a part of the bill is unknown", "{} parts of the bill are unknown"),
     Kind.AVAILABILITY: ("less availability", "less availability in {} ways"),
-    Kind.CAPACITY: ("a limit is near", "{} limits are near"),
+    Kind.CAPACITY: ("the workload does not fit", "the workload does not fit in {} ways"),
 }
 
 

@@ -6,6 +6,7 @@ from workbench.cost.part import Left, Part, Remark, Said, figure, product
 from workbench.cost.standing import allocated_gib, database_service, on_demand, source_database, storage_item
 from workbench.cost.traffic import Traffic
 from workbench.cost.use_requests import burst
+from workbench.templates.backups import SELECTION, selected
 from workbench.templates.reading import Resource, dig, items, leaves, spelled, yes
 from workbench.usage import ACCESS_LOG_KIB, DAILY_CHANGE, KIB_IN_GIB, MONTHS_KEPT
 
@@ -95,18 +96,8 @@ def vault(traffic: Traffic, vault: Resource) -> Said:
 
 
 def _protected(traffic: Traffic, plans: list[Resource]) -> list[Resource]:
-    tags = {
-        (dig(tag, "ConditionKey"), dig(tag, "ConditionValue"))
-        for plan in plans
-        for selection in traffic.system.users(plan, "AWS::Backup::BackupSelection", "BackupPlanId")
-        for tag in items(selection.get("BackupSelection.ListOfTags"))
-        if isinstance(dig(tag, "ConditionKey"), str) and isinstance(dig(tag, "ConditionValue"), str)
-    }
-    return [
-        resource
-        for resource in traffic.system.resources
-        if any((spelled(dig(tag, "Key")), spelled(dig(tag, "Value"))) in tags for tag in items(resource.get("Tags")))
-    ]
+    selections = (each for plan in plans for each in traffic.system.users(plan, SELECTION, "BackupPlanId"))
+    return list(dict.fromkeys(found for each in selections for found in selected(traffic.system, each)))
 
 
 def _backed_up(traffic: Traffic, protected: Resource) -> tuple[str, str, float | None]:

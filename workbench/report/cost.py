@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.cost import Estimate, Line, Price, Unpriced
 from workbench.cost.refresh import Refreshed
-from workbench.report.words import plain
+from workbench.report.words import escaped, plain
 from workbench.usage import Usage
 
 GAP = "  "
@@ -50,9 +50,6 @@ def text(estimate: Estimate, label: str, width: int) -> str:
 
 def markdown(estimate: Estimate, label: str) -> str:
     """The same for documents and pull requests."""
-    # Escaping is the comparison's; only Markdown needs it.
-    from workbench.report.compare.markdown import escaped
-
     table = [_cells(HEADER), "| --- | --- | --: | --- |"]
     for stack, cents, inside in _stacks(estimate):
         table.append(_cells((f"**{escaped(stack)}**", "", f"**{_usd(cents)}**", "")))

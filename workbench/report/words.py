@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,9 @@ from workbench.templates import Cause, Impact, Reference
 LONGEST = 120
 # What templates of strangers may hold and no reader can see: controls, bidi marks, surrogates, private use.
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+# Whatever could start markup, end a cell, or become a link, a mention or a reference to another issue.
+_MARKUP = re.compile(r"[\\`*_\[\]<>|~&$@#]|(?<=www)\.|:(?=//)")
+_LINKS_LATER = "@#"  # GitHub looks for these once the text is parsed; only something in between stops it
 _IMPACTS = {
     Impact.NONE: "same",
     Impact.CREATE: "added",
@@ -35,6 +39,16 @@ def plain(text: object, longest: int = 400) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def escaped(text: str) -> str:
+    """Text of a stranger's that Markdown shows as it is."""
+    return _MARKUP.sub(_as_entity, plain(text))
+
+
+def _as_entity(found: re.Match[str]) -> str:
+    character = found[0]
+    return f"&#{ord(character)};" + ("<!-- -->" if character in _LINKS_LATER else "")
 
 
 def spell(value: Any) -> str:
@@ -79,6 +93,23 @@ def usd(amount: float | None) -> str:
 def percent(share: float | None) -> str:
     """An availability with enough nines to tell it from 100 %."""
     return "unknown" if share is None else f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
+
+
+def share(part: float) -> str:
+    """A part of a whole; a little is not nothing."""
+    return "<1%" if 0 < part < 0.005 else f"{part:.0%}"
+
+
+def difference(change: float) -> str:
+    """Money more or less."""
+    return "no difference" if abs(change) < 0.005 else f"{change:+,.0f}" if abs(change) >= 10 else f"{change:+,.2f}"
+
+
+def span(minutes: float | None) -> str:
+    """How long something is down."""
+    if minutes is None:
+        return "unknown"
+    return f"{minutes / 60:,.1f} h" if minutes >= 120 else f"{minutes:,.1f} min"
 
 
 def arrow(before: str, after: str) -> str:

@@ -24,6 +24,8 @@ NESTED_STACK = "AWS::CloudFormation::Stack"
 PATTERNS = ("*.template.json", "*.template.yaml", "*.template.yml")
 # The sections whose names templates refer to, and those of them that hold a mapping under each name.
 SECTIONS = ("Conditions", "Mappings", "Outputs", "Parameters", "Resources")
+# At least one of which every template has.
+KNOWN_BY = {*SECTIONS, "AWSTemplateFormatVersion", "Description", "Fn::Transform", "Metadata", "Rules", "Transform"}
 OF_MAPPINGS = ("Outputs", "Parameters")
 # The ends of our own stacks' names; what comes before is the environment's name.
 ROLES = ("global", "network", "data", "web", "edge", "workers", "signals")
@@ -47,6 +49,7 @@ class StackTemplate:
     termination_protection: bool = False
     paths: Mapping[str, str] = field(default_factory=dict)  # logical id -> construct path without the stack
     nested_in: tuple[str, str] | None = None  # the name of the stack and the logical id that this one is there
+    account: str = ""
 
     @cached_property
     def resources(self) -> Mapping[str, Any]:
@@ -94,7 +97,8 @@ def read_assembly(path: Path) -> Assembly:
         alone = StackTemplate(path.stem, "template", template, paths=_own_paths(template))
         return Assembly((alone, *_with_roles(_few(_nested(alone, path.parent, [])))))
     if not path.is_dir():
-        raise UnreadableTemplateError(f"{path} does not exist, or cannot be followed")
+        what = "is neither a file nor a folder" if path.exists() else "does not exist, or cannot be followed"
+        raise UnreadableTemplateError(f"{path} {what}")
     found = _few(_from_manifest(path, set()) if (path / MANIFEST).is_file() else _bare(path))
     if not found:
         raise UnreadableTemplateError(f"{path} holds no template: expected {MANIFEST} or files named {PATTERNS[0]}")
@@ -129,13 +133,14 @@ def _from_manifest(folder: Path, visited: set[str]) -> Iterator[StackTemplate]:
             raise UnreadableTemplateError(f"{manifest}: stack {artifact_id} names no template")
         template = _template(_inside(folder, properties["templateFile"], manifest))
         told = _construct_paths(folder, artifact_id, artifact)
-        region = str(artifact.get("environment", "")).rpartition("/")[2]
+        account, region = _where(artifact)
         stack = StackTemplate(
             name=names[artifact_id],
             role="",
             template=template,
             dependencies=tuple(names[key] for key in _texts(artifact.get("dependencies")) if key in names),
-            region="" if region.startswith("unknown-") else region,
+            region=region,
+            account=account,
             termination_protection=properties.get("terminationProtection") is True,
             paths=_own_paths(template) | {logical_id: place for place, logical_id in _outermost(told)},
         )
@@ -144,6 +149,12 @@ def _from_manifest(folder: Path, visited: set[str]) -> Iterator[StackTemplate]:
     for artifact, properties in artifacts.values():
         if artifact.get("type") == NESTED_ASSEMBLY:
             yield from _from_manifest(_inside(folder, properties.get("directoryName"), manifest), visited)
+
+
+def _where(artifact: Mapping[str, Any]) -> tuple[str, str]:
+    """Account and region, as in "aws://123456789012/us-east-1"; empty where only the deployment decides."""
+    account, _, region = str(artifact.get("environment", "")).removeprefix("aws://").partition("/")
+    return "" if account.startswith("unknown-") else account, "" if region.startswith("unknown-") else region
 
 
 def _bare(folder: Path) -> Iterator[StackTemplate]:
@@ -305,6 +316,8 @@ def _in_order(stacks: list[StackTemplate]) -> tuple[StackTemplate, ...]:
 
 def _template(file: Path) -> Mapping[str, Any]:
     template = read(file)
+    if template and not KNOWN_BY & template.keys():
+        raise UnreadableTemplateError(f"{file} is not a template: it has no Resources, nor any other section of one")
     for name in SECTIONS:
         section = template.get(name)
         if section is not None and not isinstance(section, dict):

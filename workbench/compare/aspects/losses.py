@@ -20,7 +20,8 @@ from workbench.compare.aspects.reach import (
 )
 from workbench.compare.model import Loss
 from workbench.cost.part import figure
-from workbench.templates.reading import Resource, System, dig, items, leaves, spelled, yes
+from workbench.templates.backups import SELECTION, selected
+from workbench.templates.reading import Resource, System, dig, leaves, spelled, yes
 
 VOLUME, CLUSTER, TABLE = "AWS::EC2::Volume", "AWS::RDS::DBCluster", "AWS::DynamoDB::Table"
 ALARM, BUCKET = "AWS::CloudWatch::Alarm", "AWS::S3::Bucket"
@@ -210,14 +211,7 @@ def _restored(system: System) -> tuple[str, str]:
 
 
 def _backed_up(system: System, resource: Resource) -> bool:
-    """Whether a backup plan selects it, by its tags or by name."""
-    own = {(spelled(dig(tag, "Key")), spelled(dig(tag, "Value"))) for tag in items(resource.get("Tags"))}
-    for selection in system.of_type("AWS::Backup::BackupSelection"):
-        tags = items(selection.get("BackupSelection.ListOfTags"))
-        wanted = {(spelled(dig(tag, "ConditionKey")), spelled(dig(tag, "ConditionValue"))) for tag in tags}
-        if own & wanted or resource in system.targets(selection.get("BackupSelection.Resources")):
-            return True
-    return False
+    return any(resource in selected(system, each) for each in system.of_type(SELECTION))
 
 
 # --- The rest ---------------------------------------------------------------------------------------------------------

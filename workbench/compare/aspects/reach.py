@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from workbench.cost.standing import source_database
 from workbench.cost.traffic import GROUP, INSTANCE
 from workbench.templates import Key
-from workbench.templates.reading import Resource, System, dig, items, spelled
+from workbench.templates.names import several
+from workbench.templates.reading import Resource, System, spelled
+from workbench.templates.rights import own_statements
 
 APIS = "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", "AWS::Serverless::Api", "AWS::Serverless::HttpApi"
 BALANCERS = "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::ElasticLoadBalancing::LoadBalancer"
@@ -123,8 +125,5 @@ def reached(system: System, users: Iterable[Resource]) -> set[Resource]:
 
 def actions(resources: Collection[Resource]) -> set[str]:
     """Every action that the policies among these allow, in small letters."""
-    documents = [each.get("PolicyDocument") for each in resources]
-    documents += [dig(policy, "PolicyDocument") for each in resources for policy in items(each.get("Policies"))]
-    statements = [statement for each in documents for statement in items(dig(each, "Statement"))]
-    allowed = [action for each in statements if dig(each, "Effect") == "Allow" for action in items(dig(each, "Action"))]
-    return {action.lower() for action in allowed if isinstance(action, str)}
+    allowed = [one for each in resources for one in own_statements(each) if one.get("Effect") == "Allow"]
+    return {action.lower() for one in allowed for action in several(one.get("Action")) if isinstance(action, str)}

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.compare.model import Facts, ResourceChange
 from workbench.facts.stateful import STATEFUL, is_replica
 from workbench.templates import Cause, Change, Impact, Key, Reference, StackTemplate, predict
-from workbench.templates.reading import spelled
+from workbench.templates.reading import System, spelled
 
 # What tells most about a resource, the most telling first.
 TELLING = (
@@ -21,18 +21,40 @@ SAYING_WHAT_THEY_ARE = frozenset({"CacheNodeType", "DBInstanceClass", "InstanceT
 LONGEST = 40
 HIDDEN = "..."
 _SECRET = re.compile(r"password|secret|token|credential|api_?key", re.IGNORECASE)
+FUNCTION, VERSION = "AWS::Lambda::Function", "AWS::Lambda::Version"
 _HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")  # the name that CDK gives to a packaged file
 
 
 def compare(before: Facts, after: Facts) -> tuple[ResourceChange, ...]:
     """Every resource that a deployment does not leave alone, in the order of deployment."""
-    changes = predict(before.assembly, after.assembly)
+    changes = _next_versions(predict(before.assembly, after.assembly), before.system, after.system)
     code_only = _code_only(changes)
     old, new = ({stack.role: stack for stack in side.assembly.stacks} for side in (before, after))
     order = {role: number for number, role in enumerate([*new, *(role for role in old if role not in new)])}
     names = {key: resource.name for side in (before, after) for key, resource in side.system.by_key.items()}
     made = [_told(change, old, new, names, key in code_only) for key, change in changes.items()]
     return tuple(sorted(made, key=lambda change: (order[change.key[0]], change.name, change.key)))
+
+
+def _next_versions(changes: Mapping[Key, Change], before: System, after: System) -> dict[Key, Change]:
+    """CDK names a function's version by a hash: one that comes as another goes is that version, changed."""
+    went = {_function_of(before, key): key for key, change in changes.items() if change.type == VERSION}
+    found = dict(changes)
+    for key, change in changes.items():
+        function = _function_of(after, key) if change.type == VERSION and change.impact is Impact.CREATE else None
+        old = went.get(function) if function else None
+        if function and old and old not in after.by_key:
+            cause = Cause(("FunctionName",), old[1], key[1], Impact.UPDATE, "named by what is in it", follows=function)
+            found[key] = Change(change.stack, change.id, VERSION, Impact.UPDATE, (cause,))
+            del found[old]
+            del went[function]
+    return found
+
+
+def _function_of(system: System, version: Key) -> Key | None:
+    resource = system.resource(version)
+    function = system.target(resource.get("FunctionName"), FUNCTION) if resource else None
+    return (function.stack.role, function.id) if function else None
 
 
 def is_secret(cause: Cause) -> bool:

@@ -75,7 +75,7 @@ def compare(before: Facts, after: Facts) -> tuple[Delta[Grant], list[Finding]]:
     old, new = (_folded(_rights(side.system, called)) for side in (before, after))
     added = {grant: key for folded, (grant, key) in new.items() if folded not in old}
     removed = {grant: key for folded, (grant, key) in old.items() if folded not in new}
-    ours = _own_accounts(before.system) or _own_accounts(after.system)
+    ours = {f"account {stack.account}" for side in (before, after) for stack in side.system.stacks if stack.account}
     told = [(reason, grant, key) for grant, key in added.items() if (reason := _reason(grant, ours)) is not None]
     gone = [
         (BOUNDARY_GONE if grant.effect == LIMIT else DENIAL_GONE, grant, key)
@@ -263,17 +263,6 @@ def _condition(value: Any, called: Mapping[Key, str]) -> str:
 
 def _key(resource: Resource) -> Key:
     return resource.stack.role, resource.id
-
-
-def _own_accounts(system: System) -> set[str]:
-    """Accounts whose own keys are here: every key's policy gives its account everything."""
-    return {
-        grant.principal
-        for key, resource in system.by_key.items()
-        if resource.type == "AWS::KMS::Key"
-        for grant, _ in _of_resource_policy(system, resource, key, {key: resource.name})
-        if grant.action == "kms:*" and grant.principal.startswith("account ")
-    }
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ SAYING_NOTHING = frozenset(
     {"Bucket", "DeliveryStream", "Function", "Group", "Job", "Private", "Queue", "Resource", "Stream", "Table", "Topic"}
 )
 _HASH = re.compile(r"(?<=[a-zA-Z0-9])[0-9A-F]{8}$")  # that CDK appends to logical ids
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORDS = re.compile(r"[A-Z]{1,3}\d+(?![a-z\d])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 class Reading:

@@ -75,8 +75,13 @@ def _side(facts: Facts) -> dict[str, Any]:
         "usd_a_month": round(facts.cost.usd, 2) if facts.cost.complete else None,
         "priced_usd_a_month": round(facts.cost.usd, 2),
         "without_price": len(facts.cost.unknown),
+        "by_use_without_figure": len(facts.cost.by_use),
         "paths": [
-            {"name": path.name, "availability": path.availability, "downtime_minutes_a_month": path.downtime_minutes}
+            {
+                "name": path.name,
+                "availability": _rounded(path.availability, 9),
+                "downtime_minutes_a_month": _rounded(path.downtime_minutes, 2),
+            }
             for path in facts.availability.paths
         ],
         "losses": [asdict(loss) for loss in facts.availability.losses],
@@ -86,6 +91,10 @@ def _side(facts: Facts) -> dict[str, Any]:
             for each in facts.capacity.ceilings
         ],
     }
+
+
+def _rounded(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def _delta(delta: Delta[Any]) -> dict[str, Any]:

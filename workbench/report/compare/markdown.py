@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from workbench.compare import verdict
 from workbench.compare.model import Comparison, Risk
 from workbench.report.compare.sections import Row, Section, sections
-from workbench.report.words import plain
+from workbench.report.words import escaped
 
 MARKER = "<!-- blueprint compare -->"  # by which a workflow finds its own comment again
 LONGEST = 60_000  # GitHub refuses more than 65,536 characters, and a workflow may add a line
 OPEN_ROWS = 15  # longer tables are folded
 SIGNS = {Risk.NONE: "✅", Risk.ROUTINE: "✅", Risk.NOTICE: "⚠️", Risk.DANGER: "🛑"}
-# Whatever could start markup, end a cell, or become a link, a mention or a reference to another issue.
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$@#]|(?<=www)\.|:(?=//)")
-_LINKS_LATER = "@#"  # GitHub looks for these once the text is parsed; only something in between stops it
 
 
 def markdown(comparison: Comparison, *, picture: str = "", longest: int = LONGEST) -> str:
@@ -71,13 +67,3 @@ def _table(section: Section, rows: Sequence[Row]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(escaped(cell) or ' ' for cell in cells)} |"
-
-
-def escaped(text: str) -> str:
-    """Text of a stranger's that Markdown shows as it is."""
-    return _SPECIAL.sub(_as_entity, plain(text))
-
-
-def _as_entity(found: re.Match[str]) -> str:
-    character = found[0]
-    return f"&#{ord(character)};" + ("<!-- -->" if character in _LINKS_LATER else "")

@@ -17,11 +17,12 @@ from workbench.compare.model import (
     Facts,
     Finding,
     Grant,
+    Kind,
     Opening,
     ResourceChange,
     Risk,
 )
-from workbench.report.words import arrow, impact_word, percent, plain, spell_sides, usd
+from workbench.report.words import arrow, difference, impact_word, percent, plain, share, span, spell_sides, usd
 from workbench.templates import Cause, Impact, Key
 from workbench.usage import Usage
 
@@ -55,6 +56,7 @@ def sections(comparison: Comparison) -> list[Section]:
     """All sections that have something to say."""
     every = (
         _attention(comparison),
+        _notes(comparison),
         _cost(comparison),
         _capacity(comparison),
         _availability(comparison),
@@ -79,6 +81,16 @@ def _finding(finding: Finding) -> Row:
     return Row((finding.risk.name.lower(), finding.text), finding.risk, about)
 
 
+def _notes(comparison: Comparison) -> Section:
+    """What changes for the better, or without harm; the sentence about capacity is the answer of its own section."""
+    rows = tuple(
+        Row((finding.kind, finding.text), about=(finding.key,) if finding.key else ())
+        for finding in comparison.findings
+        if finding.risk < Risk.NOTICE and finding.kind is not Kind.CAPACITY
+    )
+    return Section("notes", "Also worth knowing", "", ("about", "what"), rows)
+
+
 def _cost(comparison: Comparison) -> Section:
     before, after = comparison.before.cost, comparison.after.cost
     changed = sorted(comparison.costs, key=lambda cost: -abs((cost.after or 0) - (cost.before or 0)))
@@ -91,14 +103,11 @@ def _cost(comparison: Comparison) -> Section:
         if cost.before != cost.after
     )
     workload = f" with {after.usage.name} usage" if after.usage else ""
-    totals = f"{usd(before.usd)} → {usd(after.usd)} USD a month{workload}, {_difference(after.usd - before.usd)}."
-    unknown = len(before.unknown), len(after.unknown)
-    gaps = f" Without a price: {unknown[0]} parts before, {unknown[1]} after." if any(unknown) else ""
-    return Section("cost", "Cost", totals + gaps, ("a month in USD", "before", "after"), rows, numbers=(1, 2))
-
-
-def _difference(change: float) -> str:
-    return "no difference" if abs(change) < 0.005 else f"{change:+,.0f}" if abs(change) >= 10 else f"{change:+,.2f}"
+    totals = f"{usd(before.usd)} → {usd(after.usd)} USD a month{workload}, {difference(after.usd - before.usd)}."
+    missing = "Without a price", len(before.unknown), len(after.unknown)
+    by_use = "Billed by use, without a figure", len(before.by_use), len(after.by_use)
+    gaps = [f" {what}: {arrow(str(one), str(other))}." for what, one, other in (missing, by_use) if one or other]
+    return Section("cost", "Cost", totals + "".join(gaps), ("a month in USD", "before", "after"), rows, numbers=(1, 2))
 
 
 def _capacity(comparison: Comparison) -> Section:
@@ -136,7 +145,7 @@ def _limit(ceiling: Ceiling | None) -> str:
 
 
 def _share(ceiling: Ceiling | None) -> str:
-    return "-" if ceiling is None else "unknown" if ceiling.share is None else f"{ceiling.share:.0%}"
+    return "-" if ceiling is None else "unknown" if ceiling.share is None else share(ceiling.share)
 
 
 def _full(ceiling: Ceiling | None, usage: Usage | None) -> str:
@@ -151,7 +160,7 @@ def _availability(comparison: Comparison) -> Section:
             (
                 name,
                 *(percent(side[name].availability) if name in side else "-" for side in (before, after)),
-                *(_minutes(side[name].downtime_minutes) if name in side else "-" for side in (before, after)),
+                *(span(side[name].downtime_minutes) if name in side else "-" for side in (before, after)),
             )
         )
         for name in dict.fromkeys([*after, *before])
@@ -161,12 +170,6 @@ def _availability(comparison: Comparison) -> Section:
     return Section(
         "availability", "Availability", answer if rows else "", header, rows if rows else (), numbers=(1, 2, 3, 4)
     )
-
-
-def _minutes(minutes: float | None) -> str:
-    if minutes is None:
-        return "unknown"
-    return f"{minutes / 60:,.1f} h" if minutes >= 120 else f"{minutes:,.1f} min"
 
 
 def _losses(comparison: Comparison) -> Section:

@@ -9,7 +9,7 @@ from workbench.compare import Comparison, Facts
 from workbench.compare.model import Ceiling
 from workbench.cost import Line as CostLine
 from workbench.report.compare.sections import short_type
-from workbench.report.words import plain, usd
+from workbench.report.words import difference, plain, share, span, usd
 from workbench.templates import Key
 
 WIDTH = 100.0  # of a bar that fills its column
@@ -40,10 +40,6 @@ class BlockCost:
     cells: tuple[str, ...]
     about: tuple[Key, ...]
     bars: Bars | None
-
-
-def minutes(value: float) -> str:
-    return f"{value / 60:,.1f} h" if value >= 120 else f"{value:,.1f} min"
 
 
 # --- Cost -------------------------------------------------------------------------------------------------------------
@@ -92,12 +88,11 @@ def _block_cost(name: str, blocks: list[str], sides: list[Side], whole: int | No
     before, after = (_cents(side, *blocks) for side in sides)
     texts = [_usd(side, blocks, cents) for side, cents in zip(sides, (before, after), strict=True)]
     change = (after - before) / 100
-    difference = "" if not change else f"{change:+,.2f}" if abs(change) < 10 else f"{change:+,.0f}"
     about = sorted({line.key for side in sides for block in blocks for line in side.get(block, ())})
     bars = None
     if whole is not None:
         bars = Bars(_scaled(before, whole), _scaled(after, whole), f"before {texts[0]}, after {texts[1]}")
-    return BlockCost((name, *texts, difference), tuple(about), bars)
+    return BlockCost((name, *texts, difference(change) if change else ""), tuple(about), bars)
 
 
 def _usd(side: Side, blocks: list[str], cents: int) -> str:
@@ -137,7 +132,7 @@ def _filled(ceiling: Ceiling | None) -> float | None:
 
 
 def _share(ceiling: Ceiling | None) -> str:
-    return "nothing" if ceiling is None else "unknown" if ceiling.share is None else f"{ceiling.share:.0%}"
+    return "nothing" if ceiling is None else "unknown" if ceiling.share is None else share(ceiling.share)
 
 
 # --- Availability -----------------------------------------------------------------------------------------------------
@@ -166,5 +161,4 @@ def _downtimes(facts: Facts) -> Iterator[tuple[str, float | None]]:
 
 
 def _down(side: dict[str, float | None], name: str) -> str:
-    value = side.get(name)
-    return minutes(value) if value is not None else "unknown" if name in side else "nothing"
+    return span(side[name]) if name in side else "nothing"

@@ -27,7 +27,7 @@ def of_changes(comparison: Comparison, prefix: str) -> Markup:
 
 def symbols() -> Markup:
     """What all pictures draw with."""
-    return Markup(picture.symbols().replace(' style="position:absolute"', ""))
+    return Markup(picture.symbols())
 
 
 def style() -> str:

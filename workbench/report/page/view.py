@@ -10,9 +10,9 @@ from markupsafe import Markup
 from workbench.compare import Comparison, Facts, Risk, counted, verdict
 from workbench.report.compare.sections import Section, sections
 from workbench.report.page import pictures
-from workbench.report.page.charts import Bars, availability_bars, capacity_bars, cost_by_block, minutes
+from workbench.report.page.charts import Bars, availability_bars, capacity_bars, cost_by_block
 from workbench.report.page.text import LONGEST_WORD
-from workbench.report.words import plain, usd
+from workbench.report.words import difference, plain, share, span, usd
 from workbench.templates import Key
 
 SIGNS = {"added": "+", "changed": "~", "replaced": "↻", "removed": "-"}
@@ -140,18 +140,18 @@ def _word(risk: Risk) -> str:
 def _tiles(comparison: Comparison) -> Iterator[Tile]:
     before, after = comparison.before, comparison.after
     change = after.cost.usd - before.cost.usd
-    share = f" ({change / before.cost.usd:+.0%})" if before.cost.usd else ""
-    gaps = "" if after.cost.complete else ", not all of it known"
-    yield Tile("cost", "Cost of a month", f"{usd(after.cost.usd)} USD", f"{change:+,.0f}{share}{gaps}")
+    more = f" ({change / before.cost.usd:+.0%})" if before.cost.usd else ""
+    gaps = "" if before.cost.complete and after.cost.complete else ", not all of it known"
+    yield Tile("cost", "Cost of a month", f"{usd(after.cost.usd)} USD", f"{difference(change)}{more}{gaps}")
     first = after.capacity.breaks_first
     if first is not None and first.share is not None:
-        yield Tile("capacity", "Full first", f"{first.share:.0%}", f"{plain(first.name)} at the peak")
+        yield Tile("capacity", "Full first", share(first.share), f"{plain(first.name)} at the peak")
     known = {path.name: path.downtime_minutes for path in after.availability.paths if path.downtime_minutes is not None}
     if known:
         worst = max(known, key=lambda name: known[name])
         was = next((path.downtime_minutes for path in before.availability.paths if path.name == worst), None)
-        note = f"on the {plain(worst)} path" + ("" if was is None else f", before {minutes(was)}")
-        yield Tile("availability", "Down a month", minutes(known[worst]), note)
+        note = f"on the {plain(worst)} path" + ("" if was is None else f", before {span(was)}")
+        yield Tile("availability", "Down a month", span(known[worst]), note)
 
 
 # --- Sections ---------------------------------------------------------------------------------------------------------

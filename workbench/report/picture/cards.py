@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 
 from workbench.compare.scene import Fact, Mark, Node
 from workbench.report.picture.measure import fitted, visible, width
@@ -119,10 +120,9 @@ def _broken(title: str, room: float) -> list[str]:
     if width(title, TITLE, bold=True) <= room or " " not in title:
         return [fitted(title, room, TITLE, bold=True)]
     words = title.split(" ")
-    split = max(
-        (number for number in range(1, len(words)) if width(" ".join(words[:number]), TITLE, bold=True) <= room),
-        default=1,
-    )
+    ends = accumulate(width(f" {word}", TITLE, bold=True) for word in words[:-1])
+    room_and_space = room + width(" ", TITLE, bold=True)
+    split = max(1, sum(end <= room_and_space for end in ends))
     return [fitted(" ".join(part), room, TITLE, bold=True) for part in (words[:split], words[split:])]
 
 

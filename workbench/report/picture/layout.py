@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from workbench.compare.scene import Scene
+from workbench.report.picture.ends import Route
 from workbench.report.picture.grid import MARGIN, Placement
 from workbench.report.picture.measure import width
 from workbench.report.picture.parts import LABEL_HEIGHT, TEXT, Card, Frame, Label, Line, Picture, Rect, Text
@@ -22,11 +23,11 @@ def layout(scene: Scene) -> Picture:
         return Picture(note.rect.right + MARGIN, 2 * MARGIN + 30, notes=(note,))
     # Once to see which lanes are used, and again with as much room in them as that takes.
     draft = place(scene, {})
-    router = Router(scene, draft)
-    routes = router.routes()
-    placed = place(scene, router.sizes(routes), draft)
-    lines = [*Router(scene, placed).lines(routes), *_copies(scene, placed)]
-    labels = tuple(_labels(lines, placed))
+    routes = Router(scene, draft).routes()
+    placed, lines, labels = _drawn(scene, place(scene, Router(scene, draft).sizes(routes), draft), routes)
+    if len(labels) < sum(bool(line.said) for line in lines):
+        # Where things stand now, a lane may hold more lines beside each other than it did in the draft.
+        placed, lines, labels = _drawn(scene, place(scene, Router(scene, placed).sizes(routes), draft), routes)
     notes: tuple[Text, ...] = ()
     if said := left_out(scene):
         placed.height += 16
@@ -34,6 +35,11 @@ def layout(scene: Scene) -> Picture:
     return Picture(
         placed.width, placed.height, tuple(placed.frames), tuple(placed.cards.values()), tuple(lines), labels, notes
     )
+
+
+def _drawn(scene: Scene, placed: Placement, routes: Sequence[Route]) -> tuple[Placement, list[Line], tuple[Label, ...]]:
+    lines = [*Router(scene, placed).lines(routes), *_copies(scene, placed)]
+    return placed, lines, tuple(_labels(lines, placed))
 
 
 def left_out(scene: Scene) -> str:

@@ -143,7 +143,7 @@ class Router:
 
     def sizes(self, routes: Sequence[Route]) -> dict[str, float]:
         """How wide each lane has to be for what runs along it."""
-        spread(routes, self.placed)
+        routes = self._here(routes)
         edge = [
             width(route.arrow.label, TEXT) + 22 for route in routes if "|edge" in route.lanes[:1] or not route.lanes
         ]
@@ -160,8 +160,7 @@ class Router:
 
     def lines(self, routes: Sequence[Route]) -> list[Line]:
         """Every arrow as points from border to border."""
-        again = [replace(route, start=self._again(route.start), end=self._again(route.end)) for route in routes]
-        spread(again, self.placed)
+        again = self._here(routes)
         offsets: dict[tuple[str, int], float] = {}
         for name, used in self._used(again).items():
             shared = tracks(used, self._pads(name))
@@ -174,6 +173,12 @@ class Router:
                     offsets[name, number] = at + size / 2
                 at += size
         return [self._line(number, route, offsets) for number, route in enumerate(again)]
+
+    def _here(self, routes: Sequence[Route]) -> list[Route]:
+        """The same ways between the cards as they stand here."""
+        here = [replace(route, start=self._again(route.start), end=self._again(route.end)) for route in routes]
+        spread(here, self.placed)
+        return here
 
     def _again(self, port: Port) -> Port:
         return next(one for one in self.ports(port.card) if (one.side, one.strip) == (port.side, port.strip))
