@@ -113,4 +113,5 @@ class Protection:
     backup_days: int
     log_days: int
     reserve_concurrency: bool  # functions keep their share of the account's quota; a new account has none to give
-    time_to_live_days: int | None = None  # a tag for clean-up: days from the creation of a stack
+    time_to_live_days: int | None = None  # from the creation of a stack; after that a scheduled teardown deletes it
+    limit_roles: bool = False  # no role can do more than a boundary allows, whatever its own policy says

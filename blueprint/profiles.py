@@ -21,5 +21,6 @@ PROFILES: dict[str, Protection] = {
         log_days=7,
         reserve_concurrency=False,
         time_to_live_days=7,
+        limit_roles=True,
     ),
 }

@@ -35,6 +35,8 @@ def build(app: cdk.App, environment: Environment) -> None:
         app, environment=environment, protection=protection, data=data, web=web, edge=edge, workers=workers
     )
     chain: list[BlueprintStack] = [network, data, web, edge, workers, signals]
+    for stack in chain:
+        network.limit_roles_of(stack)
     if elsewhere is not None:
         chain.insert(0, elsewhere)
     # Without a full chain the CLI's order of unrelated stacks differs from run to run.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 
 from blueprint.environment import Environment
 from blueprint.parts import Protection
 from building_blocks.alerts import Alerts
+from building_blocks.boundary import Boundary
 from building_blocks.buckets import LogBucket
 from building_blocks.budget import Budget
 from building_blocks.encryption import Encryption
 from building_blocks.network import Network
+from building_blocks.teardown import Teardown
 from building_blocks.tiers import HTTP, HTTPS, Tiers
 from stacks.base import EVERYBODY, BlueprintStack
+
+LAMBDAS = Path(__file__).parent.parent / "lambdas"
 
 
 class NetworkStack(BlueprintStack):
@@ -34,6 +41,9 @@ class NetworkStack(BlueprintStack):
             Budget(self, "Budget", name=environment.name, usd=environment.budget_usd, alerts=self.alerts)
         network = Network(self, "Network", key=self.key, protection=protection)
         self.vpc = network.vpc
+        self.boundary = Boundary(self, "Boundary").policy if protection.limit_roles else None
+        if protection.time_to_live_days is not None:
+            self._end(environment, protection)
         self.tiers = Tiers(self, "Tiers", environment_name=environment.name, vpc=self.vpc)
         visitors, edge = _visitors(environment), _edge_network(environment)
         self.tiers.open_edge(visitors, ports=[HTTP, HTTPS] if environment.domain else [HTTP])
@@ -48,6 +58,22 @@ class NetworkStack(BlueprintStack):
             network.let_out(environment.egress, endpoints=self.tiers.endpoints)
         self._promise(network)
 
+    def _end(self, environment: Environment, protection: Protection) -> None:
+        """Everything goes when its time is over, this stack last; in it, what may refuse goes before the teardown."""
+        teardown = Teardown(
+            self,
+            "Teardown",
+            environment_name=environment.name,
+            key=self.key,
+            protection=protection,
+            alerts=self.alerts,
+            code=LAMBDAS / "teardown",
+        )
+        for stubborn in (self.vpc, self.logs):
+            resource = stubborn.node.default_child
+            assert isinstance(resource, cdk.CfnResource)
+            resource.add_dependency(teardown.schedule)
+
     def _promise(self, network: Network) -> None:
         """Export by hand what younger stacks use: an automatic export would vanish with its last reader."""
         self.export_value(self.vpc.vpc_id, description="The VPC")
@@ -58,6 +84,13 @@ class NetworkStack(BlueprintStack):
         self.export_value(self.key.key_arn, description="The environment's encryption key")
         self.export_value(self.logs.bucket_name, description="The bucket for access logs")
         self.export_value(self.alerts.topic_arn, description="The topic that alarms notify")
+        if self.boundary is not None:
+            self.export_value(self.boundary.managed_policy_arn, description="The most that a role may do")
+
+    def limit_roles_of(self, stack: BlueprintStack) -> None:
+        """No role in `stack` can do more than the boundary allows, if there is one."""
+        if self.boundary is not None:
+            iam.PermissionsBoundary.of(stack).apply(self.boundary)
 
 
 def _visitors(environment: Environment) -> list[ec2.IPeer]:

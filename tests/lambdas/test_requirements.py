@@ -76,5 +76,5 @@ def test_everything_imported_is_asked_for_and_nothing_else(folder: Path) -> None
 def test_every_job_has_a_folder_with_a_list_and_every_folder_is_a_job() -> None:
     assert ASYNCHRONOUS.workers is not None
     jobs = {job.name for job in ASYNCHRONOUS.workers.jobs}
-    assert {path.parent.name for path in LAMBDAS.glob("*/handler.py")} == {*jobs, "rotate_master_secret"}
+    assert {path.parent.name for path in LAMBDAS.glob("*/handler.py")} == {*jobs, "rotate_master_secret", "teardown"}
     assert {folder.name for folder in LISTS} == {*jobs, "shop"}

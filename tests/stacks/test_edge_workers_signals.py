@@ -91,7 +91,7 @@ def test_all_six_jobs_have_a_queue_a_dead_letter_queue_and_a_function(workers: T
 def test_every_job_has_a_folder_and_every_folder_of_a_function_a_job() -> None:
     assert ASYNCHRONOUS.workers is not None
     folders = {path.parent.name for path in (ROOT / "lambdas").glob("*/handler.py")}
-    assert folders == {*(job.name for job in ASYNCHRONOUS.workers.jobs), "rotate_master_secret"}
+    assert folders == {*(job.name for job in ASYNCHRONOUS.workers.jobs), "rotate_master_secret", "teardown"}
 
 
 def test_every_function_takes_batches_apart_and_is_bounded(workers: Template) -> None:
