@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
@@ -22,13 +23,16 @@ NO_BYTE_CODE = "import sys; sys.dont_write_bytecode = True; sys.pycache_prefix =
 # What else the first event imports.
 LATER = {"image_resize": "import jobs.thumbnails; from PIL import Image, ImageCms, ImageOps; Image.preinit()"}
 PROGRAM = """
-import time, boto3
+import time
+begun = time.process_time()
+import boto3
+runtime = time.process_time() - begun
 {before}
 started = time.process_time()
 import handler
 imported = time.process_time()
 {later}
-print(1000 * (imported - started), 1000 * (time.process_time() - imported))
+print(1000 * (imported - started), 1000 * (time.process_time() - imported), 1000 * runtime)
 """
 # As the stacks and Lambda set them; importing a handler calls nobody.
 VARIABLES = {
@@ -56,17 +60,24 @@ def jobs() -> list[str]:
     return sorted(path.parent.name for path in LAMBDAS.glob("*/requirements.in"))
 
 
-def runs(job: str, *, before: str = "pass", times: int = TIMES) -> list[tuple[float, float]]:
-    """Milliseconds of the handler's import, and of what its first event imports on top; one pair for each process."""
+class Run(NamedTuple):
+    """Milliseconds in one process: the handler's import, what its first event imports on top, and boto3 before both."""
+
+    handler: float
+    later: float
+    boto3: float
+
+
+def runs(job: str, *, before: str = "pass", times: int = TIMES) -> list[Run]:
+    """One run for each process."""
     command = [sys.executable, "-c", PROGRAM.format(before=before, later=LATER.get(job, "pass"))]
     path = os.pathsep.join([str(LAMBDAS / job), str(LAMBDAS)])
     variables = {**os.environ, **VARIABLES, "PYTHONPATH": path}
-    pairs = []
+    found = []
     for _ in range(times):
         done = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)
-        handler, later = done.stdout.split()
-        pairs.append((float(handler), float(later)))
-    return pairs
+        found.append(Run(*map(float, done.stdout.split())))
+    return found
 
 
 def verdict(milliseconds: float) -> str:
@@ -78,8 +89,8 @@ def main() -> int:
     print(f"{'over boto3, in ms':<20} {'import':>8} {'first event':>12} {'no byte code':>13}   bar {BAR_MS}")
     for job in jobs():
         runs(job, times=1)  # writes byte code
-        handler, later = (statistics.median(column) for column in zip(*runs(job), strict=True))
-        bare = statistics.median(first for first, _ in runs(job, before=NO_BYTE_CODE))
+        handler, later, _ = (statistics.median(column) for column in zip(*runs(job), strict=True))
+        bare = statistics.median(run.handler for run in runs(job, before=NO_BYTE_CODE))
         missed = missed or handler > BAR_MS
         said = f"{verdict(handler)}, as deployed {verdict(bare)}"
         print(f"{job:<20} {handler:8.0f} {later:12.0f} {bare:13.0f}   {said}")

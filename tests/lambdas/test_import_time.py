@@ -10,13 +10,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("job", import_times.jobs())
-def test_a_handler_is_imported_within_its_bar(job: str) -> None:
-    """The fastest of several, since a busy machine slows every import down."""
+def test_a_handler_is_imported_in_less_time_than_boto3_which_is_there_anyway(job: str) -> None:
+    """A ratio within one process, the best of several; `make bench` has the milliseconds, and their bar."""
     import_times.runs(job, times=1)  # writes byte code
-    assert min(handler for handler, _ in import_times.runs(job)) <= import_times.BAR_MS
+    assert min(run.handler / run.boto3 for run in import_times.runs(job)) < 1
 
 
 def test_an_import_that_takes_longer_is_seen_to() -> None:
-    [(quick, _)] = import_times.runs("invoice", times=1)
-    [(slow, _)] = import_times.runs("invoice", before=import_times.NO_BYTE_CODE, times=1)
-    assert slow > 1.5 * quick
+    [quick] = import_times.runs("invoice", times=1)
+    [slow] = import_times.runs("invoice", before=import_times.NO_BYTE_CODE, times=1)
+    assert slow.handler > 1.5 * quick.handler

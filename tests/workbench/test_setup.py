@@ -97,7 +97,7 @@ def test_a_failed_download_names_the_step_and_leaves_it_undone(checkout: Path) -
     for _ in range(2):  # the second run must not take the first one's failure for success
         done = run(sys.executable, "tools/bootstrap.py", cwd=checkout, **NO_NETWORK)
         assert done.returncode == 3
-        assert "Set-up stopped at step 2 of 5, Python packages." in done.stderr
+        assert "Set-up stopped at step 2 of 6, Python packages." in done.stderr
         assert "HTTPS_PROXY" in done.stderr
         assert "PIP_INDEX_URL" in done.stderr
         assert list(json.loads((checkout / ".venv" / "set-up.json").read_text())) == ["virtual environment"]

@@ -244,7 +244,7 @@ class Valkey:
             process.stop(how)
 
     def _free(self) -> int:
-        while (port := free_port()) > 55535:  # the nodes talk to each other 10,000 ports higher
+        while (port := free_port()) > 55535 or listens(port + 10_000):  # the nodes talk to each other there
             pass
         return port
 
