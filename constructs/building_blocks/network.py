@@ -93,4 +93,6 @@ class Network(Construct):
 
     def _nat_gateway(self, name: str, subnet: ec2.ISubnet) -> ec2.CfnNatGateway:
         address = ec2.CfnEIP(self, f"{name}Address", domain="vpc")
+        # Neither works before the VPC has its way to the internet, nor does that go while they are there.
+        address.node.add_dependency(subnet.internet_connectivity_established)
         return ec2.CfnNatGateway(self, name, subnet_id=subnet.subnet_id, allocation_id=address.attr_allocation_id)
