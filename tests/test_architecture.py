@@ -62,14 +62,17 @@ LINES = {
     "blueprint/stages.py": 170,
     "constructs/building_blocks/*.py": 220,
     "stacks/*.py": 250,  # web: hosts of two kinds, what stands before them, and the mail that they send
-    "workbench/cli.py": 60,
+    "workbench/cli.py": 70,
     "workbench/commands/*.py": 150,  # compare: its help names every kind of side and every condition
 }
 LINES_TOGETHER = {
-    "workbench/sandbox": 900,
+    # 900 were planned for bridges over moto's CloudFormation. One of our own replaces it: what that one gets wrong in
+    # orders, replacements and failures could not be bridged.
+    "workbench/sandbox/*.py": 2050,
+    "workbench/sandbox/kinds/*.py": 3700,  # 85 types of resources, each made, changed and removed
     # Accounts, staff, a documented API, pages, five shapes and their failures: 2,500 were planned. About 1,200 of these
     # lines are blank, comments or docstrings.
-    "shop": 4380,
+    "shop/**/*.py": 4380,
 }
 
 
@@ -331,6 +334,7 @@ def test_files_stay_small(pattern: str, limit: int) -> None:
     assert not {name: size for name, size in sizes.items() if size > limit}
 
 
-@pytest.mark.parametrize(("folder", "limit"), LINES_TOGETHER.items())
-def test_parts_stay_small(folder: str, limit: int) -> None:
-    assert sum(lines(path) for path in (ROOT / folder).rglob("*.py")) <= limit
+@pytest.mark.parametrize(("pattern", "limit"), LINES_TOGETHER.items())
+def test_parts_stay_small(pattern: str, limit: int) -> None:
+    found = [lines(path) for path in ROOT.glob(pattern)]
+    assert 0 < sum(found) <= limit

@@ -27,6 +27,8 @@ RUN_ELSEWHERE = {
     "make shop": "tests/workbench/test_laptop.py opens it and buys something",
     "make golden": "tests/stacks/test_golden.py compares what it would write",
 }
+# Documents whose blocks are one sitting in one shell, and what runs all of them in a row.
+ONE_SITTING = {"docs/sandbox.md": "tests/workbench/sandbox/test_end_to_end.py, with a port and a folder of its own"}
 
 FENCE = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GENERATED = re.compile(r"^<!-- output: (?P<command>.+?) -->\n(?P<text>.*?)^<!-- /output -->$", re.MULTILINE | re.DOTALL)
@@ -42,6 +44,8 @@ def commands(text: str) -> list[list[str]]:
 
 def blocks() -> Iterator[tuple[str, list[str]]]:
     for path in DOCUMENTS:
+        if str(path.relative_to(ROOT)) in ONE_SITTING:
+            continue
         for number, block in enumerate(commands(path.read_text(encoding="utf-8")), start=1):
             yield f"{path.relative_to(ROOT)}, block {number}", block
 

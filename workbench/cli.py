@@ -9,9 +9,23 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from workbench.commands import check, compare, cost, prices, schema, shop, stages, synth
+from workbench.commands import (
+    check,
+    compare,
+    cost,
+    deploy,
+    destroy,
+    pin,
+    prices,
+    sandbox,
+    schema,
+    shop,
+    smoke,
+    stages,
+    synth,
+)
 
-COMMANDS = (stages, synth, compare, cost, prices, check, schema, shop)
+COMMANDS = (stages, synth, compare, cost, prices, check, schema, shop, sandbox, pin, deploy, destroy, smoke)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,18 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """How many of something a new account may have in a region; AWS raises it on request."""
+
+    name: str
+    service: str
+    code: str  # its name in the Service Quotas API
+    value: int
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True)
 class Machine:
     """What one instance size has."""
 
@@ -45,6 +57,11 @@ def _facts() -> dict[str, Any]:
 def limit(name: str) -> Limit:
     """The limit with this name; KeyError when there is none."""
     return {row["name"]: Limit(row["value"], row["source"], row["as_of"]) for row in _facts()["limits"]}[name]
+
+
+def quotas() -> tuple[Quota, ...]:
+    """The quotas that a deployment may meet."""
+    return tuple(Quota(**row) for row in _facts()["quotas"])
 
 
 def machine(size: str) -> Machine | None:

@@ -89,7 +89,7 @@ def predict_resources(old: Mapping[Key, Resource], new: Mapping[Key, Resource]) 
     changes = {key: _whole(resource, Impact.CREATE) for key, resource in new.items() if key not in old}
     changes |= {key: _whole(resource, _removal(resource)) for key, resource in old.items() if key not in new}
     for key in old.keys() & new.keys():
-        change = _compare(old[key], new[key])
+        change = compare(old[key], new[key])
         if change.causes:
             changes[key] = change
     _propagate(changes, old, new)
@@ -141,7 +141,8 @@ def _removal(resource: Resource) -> Impact:
     return Impact.KEEP if policy in KEEPS_REMOVED else Impact.DESTROY
 
 
-def _compare(old: Resource, new: Resource) -> Change:
+def compare(old: Resource, new: Resource) -> Change:
+    """What makes one resource another one, without what follows from the resources that it refers to."""
     if old.type != new.type:
         cause = Cause(("Type",), old.type, new.type, Impact.REPLACE, "another type takes over the logical id")
         return Change(new.stack, new.id, new.type, Impact.REPLACE, (cause,))

@@ -1,0 +1,144 @@
+"""`blueprint deploy`: the CDK command line, once everything is checked and somebody has agreed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from workbench.commands import FAILED, complain
+
+if TYPE_CHECKING:
+    from workbench.commands import Commands
+
+DESCRIPTION = """\
+Deploy an environment with the real CDK command line. Before anything is changed: the account must be the environment's
+own; bootstrap, zones, image, hosted zone, mail and quotas are asked about; the change against what is deployed is
+foreseen; and what others rely on leaves its template or is replaced only with --reason. Shows cost and risk, then asks.
+
+AWS_PROFILE chooses the credentials. With AWS_ENDPOINT_URL on this machine it deploys to a local AWS.
+"""
+
+
+def add(commands: Commands) -> None:
+    deploy = commands.add_parser(
+        "deploy",
+        help="deploy an environment, guarded",
+        description=DESCRIPTION,
+        epilog="Exit codes: 0 deployed, 1 refused or failed, 2 the environment file is wrong.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    name_environment(deploy)
+    deploy.add_argument("--stage", help="at this stage instead of the one in the file, by number or name")
+    deploy.add_argument("--reason", metavar="TEXT", help="why what others rely on may go, or an old image may stay")
+    deploy.add_argument("--drained", action="store_true", help="going below workers: the outbox has no unsent event")
+    deploy.add_argument("--yes", action="store_true", help="do not ask; for scripts")
+    deploy.add_argument("--dry-run", action="store_true", help="stop before the question; nothing is changed")
+    deploy.set_defaults(run=run)
+
+
+def name_environment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("environment", help="a file in environments/, or the path of one")
+    parser.add_argument("--name", help="another name for the environment, as `-c name=` of the CDK gives it")
+
+
+def run(options: argparse.Namespace) -> int:
+    return guarded(_deploy, options)
+
+
+def guarded(act: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Runs a command that speaks to AWS; whatever stops it is said in a sentence."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from blueprint.environment import BadEnvironment
+    from workbench.deploy import Refused
+    from workbench.synth import Invalid, NotAnAssembly
+
+    try:
+        return act(options)
+    except BadEnvironment as problem:
+        return complain(problem)
+    except (Refused, Invalid, NotAnAssembly) as problem:
+        complain(problem)
+    except (BotoCoreError, ClientError) as problem:
+        complain(f"AWS does not answer as it should: {problem}")
+    return FAILED
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from blueprint.environment import load
+    from workbench import usage
+    from workbench.compare import compare, facts
+    from workbench.deploy import command_line, guard, outcome, preflight
+    from workbench.deploy import plan as planning
+    from workbench.deploy.gate import good_reason
+    from workbench.deploy.live import Account, Aws
+    from workbench.report import deploy as report
+
+    reason = good_reason(options.reason)
+    environment = load(options.environment, stage=options.stage, name=options.name)
+    aws = Aws(environment.region)
+    caller = guard.guard(environment, aws)
+    say(f"Account {caller.account}, as {caller.arn}. Writing the templates ...")
+    live, folder, now = Account(aws), planning.FOLDER / environment.name, datetime.now(UTC)
+    plan = planning.plan(
+        environment, live, folder, lambda stage: load(options.environment, stage=str(stage), name=options.name)
+    )
+    checks = []
+    for check in preflight.checks(environment, plan.steps[-1].assembly, plan.outlook, aws, today=now.date()):
+        say(report.check(check))
+        checks.append(check)
+    moderate = usage.named("moderate")
+    before, after = (
+        facts(label, side, moderate, region=environment.region)
+        for label, side in (("deployed", plan.before), ("wanted", plan.after))
+    )
+    say(report.prospect(plan, compare(before, after)))
+    objections = planning.objections(plan, live, checks, reason=reason, drained=options.drained)
+    if objections:
+        complain(report.refused(objections))
+        return FAILED
+    if options.dry_run:
+        say("\nNothing was changed; without --dry-run it would be asked now.")
+        return 0
+    if not (options.yes or agreed(environment.name, "Deploy", typed=plan.keeps_data)):
+        return FAILED
+    planning.record(plan, caller, aws, folder, now, reason=reason, drained=options.drained)
+    for number, step in enumerate(plan.steps, 1):
+        say(f"\nPass {number} of {len(plan.steps)}: {step.wanted.title}")
+        if step.wanted.waits_for_edge:
+            _wait(outcome.site(environment, step.outlook.before, live, aws), local=guard.is_local())
+        command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason)
+    asked = f"{options.environment} --name {options.name}" if options.name else options.environment
+    say(report.done(plan, asked, outcome.outcome(environment, plan.after, live, aws)))
+    return 0
+
+
+def _wait(address: str | None, *, local: bool) -> None:
+    from workbench.deploy.edge import wait_for_edge
+
+    if local or address is None:
+        say("A local AWS has no edge that could answer, so it is not waited for.")
+        return
+    say(f"Waiting until {address} is answered through CloudFront, a quarter of an hour at most ...")
+    wait_for_edge(address)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def agreed(name: str, what: str, *, typed: bool) -> bool:
+    """Whether a person says so; where data is kept, by typing the environment's name."""
+    question = f"\n{what} {name}? Type its name: " if typed else f"\n{what} {name}? [y/N] "
+    try:
+        answer = input(question).strip()
+    except EOFError:  # nobody is there to ask
+        answer = ""
+    if answer == name if typed else answer.lower() in ("y", "yes"):
+        return True
+    print("Not agreed, so nothing was changed. A script says --yes.", file=sys.stderr)
+    return False

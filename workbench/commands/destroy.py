@@ -1,0 +1,78 @@
+"""`blueprint destroy`: all stacks of an environment, the youngest first, and what they leave behind."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from workbench.commands import FAILED, complain
+from workbench.commands.deploy import agreed, guarded, name_environment, say
+
+if TYPE_CHECKING:
+    from workbench.commands import Commands
+
+DESCRIPTION = """\
+Destroy an environment. Shows first what goes and what its templates keep; then deletes its stacks, the youngest first,
+and the parameters under /<name>/ that no stack owns, and says what is left and why. An environment that keeps nothing
+is emptied first, by the same program that ends it when its time is over.
+"""
+
+
+def add(commands: Commands) -> None:
+    destroy = commands.add_parser(
+        "destroy",
+        help="destroy an environment, and say what is left",
+        description=DESCRIPTION,
+        epilog="Exit codes: 0 destroyed, 1 refused, failed or something would not go, 2 the environment file is wrong.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    name_environment(destroy)
+    destroy.add_argument("--yes", action="store_true", help="do not ask; for scripts")
+    destroy.add_argument("--dry-run", action="store_true", help="only show what would go and what would stay")
+    destroy.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    return guarded(_destroy, options)
+
+
+def _destroy(options: argparse.Namespace) -> int:
+    from blueprint.environment import load
+    from blueprint.profiles import PROFILES
+    from workbench.deploy import command_line, guard, leftovers
+    from workbench.deploy.live import Account, Aws, deployed, stacks
+    from workbench.deploy.plan import FOLDER
+    from workbench.report import deploy as report
+    from workbench.synth import synth
+    from workbench.templates import read_assembly
+
+    environment = load(options.environment, name=options.name)
+    keeps_data = PROFILES[environment.profile].keep_data
+    aws = Aws(environment.region)
+    guard.guard(environment, aws)
+    live, name = Account(aws), environment.name
+    # Only the names of the stacks matter, and they are the same at every stage.
+    assembly = synth(environment, FOLDER / name / "assembly", bundle=False)
+    wanted = read_assembly(assembly)
+    there = deployed(wanted, live)
+    kept = leftovers.kept(there, live)
+    say(report.going(name, [stack.name for stack in there.stacks[::-1]], kept, keeps_data))
+    objections = list(leftovers.protected(there, live))
+    if objections:
+        complain(report.refused(objections))
+        return FAILED
+    if options.dry_run:
+        return 0
+    if not (options.yes or agreed(name, "Destroy", typed=keeps_data)):
+        return FAILED
+    if not keeps_data:
+        leftovers.sweep(name, environment.region)
+    cdk = command_line.cdk(assembly)
+    for stack, _ in reversed(list(stacks(there, live))):
+        cdk(["destroy", stack.name, "--exclusively", "--force"])
+    deleted = leftovers.orphans(name, aws, record=not keeps_data)
+    for path in deleted:
+        leftovers.delete(path, aws)
+    left = leftovers.tagged(name, aws, sorted({stack.region for stack in wanted.stacks}))
+    say(report.gone(name, kept, deleted, left))
+    return 0

@@ -1,0 +1,218 @@
+"""What must be true in the account before a deployment can end well: one question each, each answer with a fix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from blueprint.environment import UNSET_ACCOUNT, Environment
+from workbench.deploy.gate import Outlook
+from workbench.deploy.guard import Clients
+from workbench.facts.limits import Quota, quotas
+from workbench.templates import Impact, Resource, resources
+
+# Half a year of security updates that a new host would begin without.
+OLDEST_IMAGE_DAYS = 180
+EDGE_LIST = "com.amazonaws.global.cloudfront.origin-facing"
+UNRESERVED = 100  # Lambda keeps this many for functions that reserve nothing
+ZONES = 3
+
+
+class Answer(StrEnum):
+    HOLDS = "holds"
+    WARNS = "warns"
+    EXPIRED = "expired"  # refused unless there is a reason
+    REFUSES = "refuses"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about the account, answered."""
+
+    name: str
+    answer: Answer
+    text: str
+
+
+def checks(environment: Environment, assembly: Path, outlook: Outlook, aws: Clients, *, today: date) -> Iterator[Check]:
+    """All questions, in the order in which people can do something about the answers."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    after = list(resources(outlook.after).values())
+    asked: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
+        ("bootstrap", lambda: _bootstrap(environment, assembly, aws)),
+        ("zones", lambda: _zones(environment, aws)),
+        ("image", lambda: _image(environment, aws, today)),
+        ("edge addresses", lambda: _edge_list(environment, after, aws)),
+        ("hosted zone", lambda: _hosted_zone(environment, aws)),
+        ("mail", lambda: _mail(after, aws)),
+        ("quotas", lambda: _quotas(outlook, after, aws)),
+    )
+    for name, ask in asked:
+        try:
+            yield from ask()
+        except (BotoCoreError, ClientError, NotImplementedError) as problem:
+            # Not to know is no reason to stop; what is really missing stops CloudFormation.
+            yield Check(name, Answer.WARNS, f"cannot be asked: {' '.join(str(problem).split())[:120]}")
+
+
+def _bootstrap(environment: Environment, assembly: Path, aws: Clients) -> Iterator[Check]:
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    wanted: dict[tuple[str, str], int] = {}
+    for artifact in manifest["artifacts"].values():
+        told = artifact.get("properties", {})
+        if artifact["type"] == "aws:cloudformation:stack" and "requiresBootstrapStackVersion" in told:
+            place = (artifact["environment"].rpartition("/")[2], told["bootstrapStackVersionSsmParameter"])
+            wanted[place] = max(wanted.get(place, 0), told["requiresBootstrapStackVersion"])
+    for (region, parameter), version in sorted(wanted.items()):
+        ssm = aws.client("ssm", region)
+        try:
+            found = int(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
+        except ssm.exceptions.ParameterNotFound:
+            found = 0
+        name, command = f"bootstrap in {region}", f"cdk bootstrap aws://{environment.account}/{region}"
+        if found >= version:
+            yield Check(name, Answer.HOLDS, f"version {found}, {version} is needed")
+        else:
+            there = f"is at version {found}, and {version} is needed" if found else "was never done"
+            yield Check(name, Answer.REFUSES, f"{there}; run: {command}")
+
+
+def _zones(environment: Environment, aws: Clients) -> Iterator[Check]:
+    ordinary = [{"Name": "zone-type", "Values": ["availability-zone"]}]  # not at the edge of some city
+    found = aws.client("ec2").describe_availability_zones(Filters=ordinary)["AvailabilityZones"]
+    there = sorted(zone["ZoneName"] for zone in found)
+    missing = sorted(set(environment.zones) - set(there))
+    if missing or len(there) < ZONES:
+        lack = f"does not offer {', '.join(missing)} to this account" if missing else f"has fewer than {ZONES} zones"
+        yield Check("zones", Answer.REFUSES, f"{environment.region} {lack}; it offers {', '.join(there) or 'none'}")
+    else:
+        yield Check("zones", Answer.HOLDS, ", ".join(environment.zones or there[:ZONES]))
+
+
+def _image(environment: Environment, aws: Clients, today: date) -> Iterator[Check]:
+    pin = environment.pins.image
+    renew = "`blueprint pin` writes the newest"
+    if pin is None:
+        yield Check("image", Answer.WARNS, f"not pinned, so a newer one may replace hosts at any deployment; {renew}")
+        return
+    ec2 = aws.client("ec2")
+    found = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [pin]}], IncludeDeprecated=True)["Images"]
+    if not found or found[0].get("State") != "available" or found[0].get("Architecture") != "arm64":
+        what = f"is {found[0].get('State')}, for {found[0].get('Architecture')}" if found else "is not there"
+        yield Check("image", Answer.REFUSES, f"{pin} {what} in {environment.region}; {renew}")
+        return
+    age = (today - datetime.fromisoformat(found[0]["CreationDate"].replace("Z", "+00:00")).date()).days
+    if age > OLDEST_IMAGE_DAYS:
+        told = f"{pin} is {age} days old, and a pin ends after {OLDEST_IMAGE_DAYS}; {renew}, or say why with --reason"
+        yield Check("image", Answer.EXPIRED, told)
+    else:
+        yield Check("image", Answer.HOLDS, f"{pin}, {age} days old")
+
+
+def _edge_list(environment: Environment, after: list[Resource], aws: Clients) -> Iterator[Check]:
+    pin = environment.pins.edge_prefix_list
+    if not any(resource.type == "AWS::CloudFront::Distribution" for resource in after):
+        return
+    if pin is None:
+        told = "no prefix list is pinned, so everybody reaches the load balancer's port; `blueprint pin` writes it"
+        yield Check("edge addresses", Answer.WARNS, told)
+        return
+    right = edge_list(aws)
+    if pin == right:
+        yield Check("edge addresses", Answer.HOLDS, pin)
+    else:
+        told = f"{pin} is not CloudFront's list in {environment.region}; `blueprint pin` writes the right one, {right}"
+        # A local AWS makes up its own ids, and takes any.
+        answer = Answer.WARNS if environment.account == UNSET_ACCOUNT else Answer.REFUSES
+        yield Check("edge addresses", answer, told)
+
+
+def edge_list(aws: Clients) -> str | None:
+    """CloudFront's origin-facing prefix list in the region."""
+    named = [{"Name": "prefix-list-name", "Values": [EDGE_LIST]}]
+    found = aws.client("ec2").describe_managed_prefix_lists(Filters=named)["PrefixLists"]
+    return str(found[0]["PrefixListId"]) if found else None
+
+
+def _hosted_zone(environment: Environment, aws: Clients) -> Iterator[Check]:
+    if environment.hosted_zone_id is None:
+        return
+    route53 = aws.client("route53")
+    try:
+        zone = route53.get_hosted_zone(Id=environment.hosted_zone_id)["HostedZone"]
+    except route53.exceptions.NoSuchHostedZone:
+        told = f"{environment.hosted_zone_id} is not in account {environment.account}; put hosted_zone_id right"
+        yield Check("hosted zone", Answer.REFUSES, told)
+        return
+    name = zone["Name"].rstrip(".")
+    if zone.get("Config", {}).get("PrivateZone"):
+        yield Check("hosted zone", Answer.REFUSES, f"{name} is private; certificates and visitors need a public one")
+    elif f".{environment.domain}".endswith(f".{name}"):
+        told = f"{name} holds {environment.domain}; its name servers must be those that the registrar has"
+        yield Check("hosted zone", Answer.HOLDS, told)
+    else:
+        told = f"{environment.hosted_zone_id} is {name}, which cannot hold {environment.domain}; put one of them right"
+        yield Check("hosted zone", Answer.REFUSES, told)
+
+
+def _mail(after: list[Resource], aws: Clients) -> Iterator[Check]:
+    if not any(resource.type == "AWS::SES::EmailIdentity" for resource in after):
+        return
+    if aws.client("sesv2").get_account().get("ProductionAccessEnabled"):
+        yield Check("mail", Answer.HOLDS, "SES sends to everybody")
+    else:
+        told = "SES is in its sandbox, so mail reaches verified addresses alone; ask AWS for production access"
+        yield Check("mail", Answer.WARNS, told)
+
+
+def _quotas(outlook: Outlook, after: list[Resource], aws: Clients) -> Iterator[Check]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    new = [change.type for change in outlook.changes.values() if change.impact is Impact.CREATE]
+    reserved = [
+        int(one.properties.get("ReservedConcurrentExecutions", 0))
+        for one in after
+        if one.type == "AWS::Lambda::Function"
+    ]
+    needs: dict[str, tuple[int, Callable[[], int]]] = {
+        "VPCs": (new.count("AWS::EC2::VPC"), lambda: len(_all(aws, "ec2", "describe_vpcs", "Vpcs"))),
+        "elastic addresses": (
+            new.count("AWS::EC2::EIP"),
+            lambda: len(aws.client("ec2").describe_addresses()["Addresses"]),
+        ),
+        "database instances": (
+            new.count("AWS::RDS::DBInstance"),
+            lambda: len(_all(aws, "rds", "describe_db_instances", "DBInstances")),
+        ),
+        "functions at once": (sum(reserved) + UNRESERVED if sum(reserved) else 0, lambda: 0),
+    }
+    for quota in quotas():
+        need, used = needs[quota.name]
+        if not need:
+            continue
+        try:
+            found = aws.client("service-quotas").get_service_quota(ServiceCode=quota.service, QuotaCode=quota.code)
+            limit, known = int(found["Quota"]["Value"]), True
+        except (BotoCoreError, ClientError):
+            limit, known = quota.value, False
+        yield _quota(quota, need, used(), limit, known)
+
+
+def _quota(quota: Quota, need: int, used: int, limit: int, known: bool) -> Check:
+    most = f"the quota is {limit}" if known else f"the quota is not told, and {limit} in a new account"
+    told = f"{used} in use, {need} more are needed, {most}"
+    if used + need > limit:
+        told += f"; ask for more in the Service Quotas console: service {quota.service}, quota {quota.code}"
+    answer = Answer.WARNS if not known else Answer.HOLDS if used + need <= limit else Answer.REFUSES
+    return Check(f"quota: {quota.name}", answer, told)
+
+
+def _all(aws: Clients, service: str, operation: str, key: str) -> list[Any]:
+    pages = aws.client(service).get_paginator(operation).paginate()
+    return [row for page in pages for row in page[key]]
