@@ -72,7 +72,7 @@ class NetworkStack(BlueprintStack):
         for stubborn in (self.vpc, self.logs):
             resource = stubborn.node.default_child
             assert isinstance(resource, cdk.CfnResource)
-            resource.add_dependency(teardown.schedule)
+            resource.add_resource_dependency(teardown.schedule)
 
     def _promise(self, network: Network) -> None:
         """Export by hand what younger stacks use: an automatic export would vanish with its last reader."""
