@@ -59,6 +59,9 @@ class Source:
         await asyncio.sleep(self.seconds)
         return value
 
+    async def was_asked(self) -> bool:
+        return bool(self.asked)
+
 
 async def get(cache: Cache, source: Source, key: str = "key", ttl: float = 60) -> bytes:
     return await cache.get_or_load(key, source, ttl=ttl)
@@ -203,7 +206,7 @@ def test_a_reader_who_began_before_the_write_fills_nothing_in(valkey: Valkey, ra
         source = Source(b"old", seconds=0.3)
         async with cached(valkey.nodes) as writer, cached(valkey.nodes) as reader:
             reading = asyncio.create_task(get(reader, source))
-            await asyncio.sleep(0.1)
+            await until(source.was_asked)
             source.value = b"new"
             await writer.forget("key")
             assert await reading == b"old"  # he asked before the write
@@ -219,7 +222,7 @@ def test_in_the_process_of_the_writer_nobody_joins_a_question_from_before_the_wr
         source = Source(b"old", seconds=0.3)
         async with cached(valkey.nodes) as cache:
             reading = asyncio.create_task(get(cache, source))
-            await asyncio.sleep(0.1)
+            await until(source.was_asked)
             source.value = b"new"
             await cache.forget("key")
             assert await get(cache, source) == b"new"
