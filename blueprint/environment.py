@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 from blueprint import rules, stages, toml_file
 from blueprint.locate import Path as KeyPath
 from blueprint.mistakes import BadEnvironment, Problem, did_you_mean, printable, report, shown
+from blueprint.neighbours import beside_data
 from blueprint.parts import Egress, Stage
 from blueprint.rules import Broken, Rule, whole
 
@@ -309,6 +310,8 @@ def load(
     own = stages.find(written.stage)
     wanted = own if stage is None else stages.find(stage)
     problems = [*_contradictions(written, own), *_misfits(_sized(own, written.sizes), written.sizes)]
+    if written.account != UNSET_ACCOUNT:
+        problems += beside_data(written.profile, written.account, folder)
     if wanted != own:
         problems += _misfits(_sized(wanted, written.sizes), written.sizes)
     if problems:

@@ -21,63 +21,68 @@ TIMEOUT_SECONDS = 900
 EVERY = "rate(3 hours)"
 
 # Only what carries the environment's tag. Where the account has no place in an ARN, the service leaves it empty.
+# Nothing here takes off a protection.
 TAGGED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     # CloudFormation deletes with the role that the stack was deployed with: it is neither passed nor needed here.
-    (
-        ("cloudformation:DeleteStack", "cloudformation:UpdateTerminationProtection"),
-        ("cloudformation:*:{account}:stack/{name}-*/*",),
-    ),
+    (("cloudformation:DeleteStack",), ("cloudformation:*:{account}:stack/{name}-*/*",)),
     (("ec2:DeleteSnapshot",), ("ec2:*::snapshot/*",)),
     (("ec2:DeleteVolume",), ("ec2:*:{account}:volume/*",)),
     (("ec2:ReleaseAddress",), ("ec2:*:{account}:elastic-ip/*",)),
-    (("ec2:ModifyInstanceAttribute",), ("ec2:*:{account}:instance/*",)),
-    (("rds:DeleteDBInstance", "rds:ModifyDBInstance"), ("rds:*:{account}:db:*",)),
+    (("rds:DeleteDBInstance",), ("rds:*:{account}:db:*",)),
     (("rds:DeleteDBSnapshot",), ("rds:*:{account}:snapshot:*",)),
     (
         ("elasticache:DeleteReplicationGroup", "elasticache:DeleteSnapshot"),
         ("elasticache:*:{account}:replicationgroup:*", "elasticache:*:{account}:snapshot:*"),
     ),
-    (
-        ("elasticloadbalancing:ModifyLoadBalancerAttributes",),
-        ("elasticloadbalancing:*:{account}:loadbalancer/app/*",),
-    ),
     (("secretsmanager:DeleteSecret", "secretsmanager:DescribeSecret"), ("secretsmanager:*:{account}:secret:*",)),
     (("kms:DescribeKey", "kms:ScheduleKeyDeletion"), ("kms:*:{account}:key/*",)),
     (("logs:DeleteLogGroup",), ("logs:*:{account}:log-group:*",)),
+    (("sqs:DeleteQueue",), ("sqs:*:{account}:{name}-workers-*",)),
+    (("backup:DeleteBackupVault",), ("backup:*:{account}:backup-vault:{name}-backups-*",)),
     # A recovery point is named after what it is a copy of, and carries its tags.
     (
         ("backup:DeleteRecoveryPoint",),
         ("backup:*:{account}:recovery-point:*", "ec2:*::snapshot/*", "rds:*:{account}:snapshot:awsbackup:*"),
     ),
 )
-# Where tags are no condition, or there are none: only what is named as our stacks name it.
+# Where tags are no condition, or there are none: only what is named as our stacks name it. What is changed is named so
+# far that no other environment's name, of 20 characters at most, leads there: `shop-data-*` is also of `shop-data`.
+BUCKETS = (
+    *("data-filesprivatebucket", "edge-cdnstaticbucket", "edge-edgelogsbucket", "network-accesslogsbucket"),
+    "workers-analyticsstream",
+)
 NAMED: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (
-        ("cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:ListStackResources"),
+        (
+            *("cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"),
+            "cloudformation:ListStackResources",
+        ),
         ("cloudformation:*:{account}:stack/{name}-*/*",),
     ),
     (
         ("s3:DeleteBucket", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"),
-        tuple(f"s3:::{{name}}-{role}-*" for role in ("data", "edge", "network", "workers")),
+        tuple(f"s3:::{{name}}-{bucket}*" for bucket in BUCKETS),
     ),
-    (
-        ("backup:DeleteBackupVault", "backup:ListRecoveryPointsByBackupVault"),
-        ("backup:*:{account}:backup-vault:{name}-backups-*",),
-    ),
-    (
-        ("dynamodb:DeleteTable", "dynamodb:DescribeTable", "dynamodb:UpdateTable"),
-        ("dynamodb:*:{account}:table/{name}-workers-*",),
-    ),
-    (("sqs:DeleteQueue", "sqs:GetQueueUrl"), ("sqs:*:{account}:{name}-workers-*",)),
+    (("backup:ListRecoveryPointsByBackupVault",), ("backup:*:{account}:backup-vault:{name}-backups-*",)),
+    (("dynamodb:DeleteTable", "dynamodb:DescribeTable"), ("dynamodb:*:{account}:table/{name}-workers-StateTable*",)),
+    (("sqs:GetQueueUrl",), ("sqs:*:{account}:{name}-workers-*",)),
     (
         ("ssm:DeleteParameter", "ssm:GetParametersByPath"),
         ("ssm:*:{account}:parameter/{name}", "ssm:*:{account}:parameter/{name}/*"),
     ),
-    (("logs:DeleteLogGroup",), ("logs:*:{account}:log-group:/aws/rds/instance/{name}-data-*",)),
+    (
+        ("logs:DeleteLogGroup",),
+        tuple(
+            f"logs:*:{{account}}:log-group:/aws/rds/instance/{{name}}-data-database{role}*"
+            for role in ("primary", "replica")
+        ),
+    ),
 )
 # Looking around; these know no resource in a policy, or are asked about what is not known to exist.
 LOOKS = (
+    "ec2:DescribeInstanceAttribute",
     "elasticache:DescribeReplicationGroups",
+    "elasticloadbalancing:DescribeLoadBalancerAttributes",
     "logs:DescribeLogGroups",
     "rds:DescribeDBInstances",
     "tag:GetResources",
@@ -85,7 +90,7 @@ LOOKS = (
 
 
 class Teardown(Construct):
-    """Calls lambdas/teardown every few hours; what refuses to go is told to `alerts`.
+    """Calls lambdas/teardown every few hours; what refuses to go is told to `alerts`, and that the last day has begun.
 
     Whatever may refuse to go in the teardown's own stack should depend on `schedule`: it is then deleted before it.
     """

@@ -24,15 +24,16 @@ def handler(_event: Any, context: Any) -> dict[str, Any]:
         time_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
     ).run(stay_for_last=False)
     print(json.dumps(asdict(report)))
-    if report.refused:
+    if report.refused or report.last_day:
         tell(report)
     return asdict(report)
 
 
 def tell(report: Report) -> None:
-    """Somebody has to remove what refuses to go, or it costs for ever."""
+    """Somebody has to remove what refuses to go, or it costs for ever; and may want to keep what is about to go."""
+    news = f"{len(report.refused)} refused to go" if report.refused else "its last day has begun"
     boto3.client("sns").publish(
         TopicArn=TOPIC,
-        Subject=f"Teardown of {ENVIRONMENT}: {len(report.refused)} refused to go"[:100],
+        Subject=f"Teardown of {ENVIRONMENT}: {news}"[:100],
         Message=report.text()[:LONGEST_MESSAGE],
     )

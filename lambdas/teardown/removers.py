@@ -52,6 +52,15 @@ class Aws:
 # --- Before a stack is deleted: what CloudFormation itself would stop at ----------------------------------------------
 
 
+def _database(aws: Aws, name: str) -> Any:
+    [instance] = aws("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+    return instance
+
+
+def _table(aws: Aws, name: str) -> Any:
+    return aws("dynamodb").describe_table(TableName=name)["Table"]
+
+
 def empty_bucket(aws: Aws, name: str) -> None:
     """Delete all objects, all their versions and all delete markers."""
     while True:
@@ -82,35 +91,46 @@ def empty_vault(aws: Aws, name: str) -> None:
         raise NotYet("recovery points are being deleted")
 
 
-def unprotect_database(aws: Aws, name: str) -> None:
-    [instance] = aws("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
-    if instance.get("DeletionProtection"):
-        aws("rds").modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-
-
-def unprotect_table(aws: Aws, name: str) -> None:
-    if aws("dynamodb").describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
-        aws("dynamodb").update_table(TableName=name, DeletionProtectionEnabled=False)
-
-
-def unprotect_load_balancer(aws: Aws, arn: str) -> None:
-    off = {"Key": "deletion_protection.enabled", "Value": "false"}
-    aws("elbv2").modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[off])
-
-
-def unprotect_host(aws: Aws, host: str) -> None:
-    aws("ec2").modify_instance_attribute(InstanceId=host, DisableApiTermination={"Value": False})
-
-
 Step = Callable[[Aws, str], None]
 # By type of a stack's resource; the step gets its physical id.
-BEFORE: Mapping[str, Step] = {
-    "AWS::Backup::BackupVault": empty_vault,
-    "AWS::DynamoDB::Table": unprotect_table,
-    "AWS::EC2::Instance": unprotect_host,
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": unprotect_load_balancer,
-    "AWS::RDS::DBInstance": unprotect_database,
-    "AWS::S3::Bucket": empty_bucket,
+EMPTY: Mapping[str, Step] = {"AWS::Backup::BackupVault": empty_vault, "AWS::S3::Bucket": empty_bucket}
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A service's own protection of one resource: whether it is on, and what takes it off. Nothing here does."""
+
+    is_on: Callable[[Aws, str], bool]
+    by_hand: str
+
+
+def _balancer_is_locked(aws: Aws, arn: str) -> bool:
+    attributes = aws("elbv2").describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    return {"Key": "deletion_protection.enabled", "Value": "true"} in attributes
+
+
+def _host_is_locked(aws: Aws, host: str) -> bool:
+    answer = aws("ec2").describe_instance_attribute(InstanceId=host, Attribute="disableApiTermination")
+    return bool(answer["DisableApiTermination"]["Value"])
+
+
+LOCKS: Mapping[str, Lock] = {
+    "AWS::DynamoDB::Table": Lock(
+        lambda aws, name: _table(aws, name).get("DeletionProtectionEnabled", False),
+        "aws dynamodb update-table --no-deletion-protection-enabled --table-name {id}",
+    ),
+    "AWS::EC2::Instance": Lock(
+        _host_is_locked, "aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id {id}"
+    ),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": Lock(
+        _balancer_is_locked,
+        "aws elbv2 modify-load-balancer-attributes --attributes Key=deletion_protection.enabled,Value=false "
+        "--load-balancer-arn {id}",
+    ),
+    "AWS::RDS::DBInstance": Lock(
+        lambda aws, name: _database(aws, name).get("DeletionProtection", False),
+        "aws rds modify-db-instance --no-deletion-protection --apply-immediately --db-instance-identifier {id}",
+    ),
 }
 
 
@@ -128,10 +148,8 @@ def _delete_bucket(aws: Aws, name: str) -> None:
 
 
 def _delete_database(aws: Aws, name: str) -> None:
-    [instance] = aws("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
-    if instance["DBInstanceStatus"] == "deleting":
+    if _database(aws, name)["DBInstanceStatus"] == "deleting":
         raise NotYet("it is being deleted")
-    unprotect_database(aws, name)
     aws("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True, DeleteAutomatedBackups=True)
 
 
@@ -143,9 +161,8 @@ def _delete_cache(aws: Aws, name: str) -> None:
 
 
 def _delete_table(aws: Aws, name: str) -> None:
-    if aws("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"] == "DELETING":
+    if _table(aws, name)["TableStatus"] == "DELETING":
         raise NotYet("it is being deleted")
-    unprotect_table(aws, name)
     aws("dynamodb").delete_table(TableName=name)
 
 
@@ -232,6 +249,15 @@ def read_arn(arn: str) -> tuple[str, str]:
     elif service == "logs":
         name = name.removesuffix(":*")
     return f"{service}:{type_}", name
+
+
+def goes_by_itself(kind: str, name: str, tags: Mapping[str, str]) -> bool:
+    """Whether a service made it as a part of something else, with whose tags, and takes it away with that."""
+    return (
+        kind in ("backup:recovery-point", "elasticache:cluster")
+        or (kind == "rds:snapshot" and name.startswith(("awsbackup:", "rds:")))
+        or "aws:backup:source-resource" in tags
+    )
 
 
 def is_gone(problem: ClientError) -> bool:

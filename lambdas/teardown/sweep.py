@@ -1,8 +1,9 @@
 """Deletes an environment whose time is over: its stacks, youngest first, and then whatever they left behind.
 
 It touches only what carries the environment's tag and a time to live that has passed; parameters and the log groups of
-databases, which carry no tag, are known by their names. Each pass does what it can and reports the rest, so it can be
-repeated at any time. On a schedule handler.py calls it; from a laptop: python lambdas/teardown/sweep.py --help
+databases, which carry no tag, are known by their names. It begins when the time of all stacks is over and none of them
+is protected or keeps data. Each pass does what it can and reports the rest, so it can be repeated at any time. On a
+schedule handler.py calls it; from a laptop: python lambdas/teardown/sweep.py --help
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from removers import BEFORE, KINDS, Aws, Gone, NotYet, Refused, is_gone, read_arn
+from removers import EMPTY, KINDS, LOCKS, Aws, Gone, NotYet, Refused, goes_by_itself, is_gone, read_arn
 
 ENVIRONMENT_TAG, LIFE_TAG = "shop:environment", "shop:time-to-live"
 LIFE = re.compile(r"(\d+) days? from the creation of the stack")
@@ -25,6 +27,10 @@ STACK_ID, STACK_NAME = "aws:cloudformation:stack-id", "aws:cloudformation:stack-
 # Youngest first: whoever reads goes before what it reads. The last one holds the teardown itself.
 ROLES = ("signals", "workers", "edge", "web", "data")
 LAST = "network"
+SCHEDULE = "AWS::Scheduler::Schedule"
+# Once in the last day somebody hears of it: longer than from pass to pass, which are never quite on time.
+LAST_DAY, FIRST_OF_IT = timedelta(days=1), timedelta(hours=3, minutes=30)
+KEEPS = re.compile(r"DeletionPolicy\W+(Retain\w*|Snapshot)")
 # What CloudFront takes from one region only; a stack of its own where that is not the home region.
 GLOBAL, GLOBAL_REGION = "global", "us-east-1"
 PATIENCE_SECONDS = 3 * 60 * 60  # from a laptop; a distribution or a cluster takes up to half an hour
@@ -49,7 +55,8 @@ class Report:
     removed: list[Line] = field(default_factory=list)  # would be, in a dry run
     waiting: list[Line] = field(default_factory=list)  # for a later pass: not expired, or on its way
     refused: list[Line] = field(default_factory=list)  # needs somebody
-    unsure: list[Line] = field(default_factory=list)  # AWS still lists it, but CloudFormation says that it is gone
+    unsure: list[Line] = field(default_factory=list)  # AWS lists it, but it went with its stack, or has one of its own
+    last_day: bool = False  # has begun, and nobody has heard of it
 
     def text(self) -> str:
         """For people, in a terminal or a mail."""
@@ -88,17 +95,20 @@ class Teardown:
         time_left: Callable[[], float],
         at: datetime | None = None,
         everything: bool = False,
+        endless: bool = False,
         dry_run: bool = False,
         pause: float = 10.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._name, self._everything, self._dry_run, self._say = environment, everything, dry_run, say
+        self._endless = endless and everything
         self._at = at or datetime.now(UTC)
         self._home = Aws(region, time_left, pause)
         self._places = [self._home]
         if region != GLOBAL_REGION:
             self._places.append(Aws(GLOBAL_REGION, time_left, pause))
         self._owners: dict[str, tuple[bool, datetime | None]] = {}
+        self._end = datetime.min.replace(tzinfo=UTC)
         self.report = Report(environment, region, dry_run)
 
     def run(self, *, stay_for_last: bool = True) -> Report:
@@ -110,9 +120,20 @@ class Teardown:
         last = next((stack for stack in stacks if stack.name == f"{self._name}-{LAST}"), None)
         # Measured from the youngest, what knows no stack is never taken too early.
         self._born = max((stack.created for stack in stacks), default=None)
-        gone = all(self._delete(stack, stay=True) for stack in stacks if stack is not last)
+        # Nothing's time begins before somebody gave it an end: stacks may be much older than that.
+        schedules = [since for type_, _, since in self._resources(last) if type_ == SCHEDULE] if last else []
+        self._set_up = max(schedules, default=None)
+        # All or none: what keeps one stack keeps those that it works with.
+        over = [self._is_over(stack) for stack in stacks]
+        if not all(over):
+            self.report.last_day = LAST_DAY - FIRST_OF_IT < self._end - self._at <= LAST_DAY
+            return self.report
+        self.report.refused += [line for stack in stacks for line in self._objections(stack)]
+        if self.report.refused:
+            return self.report
+        self._gone = all(self._delete(stack, stay=True) for stack in stacks if stack is not last)
         self._sweep_tagged()
-        if gone and (last is None or self._is_over(last)):
+        if self._gone:
             self._sweep_named(stacks if self._dry_run else [last] if last is not None else [])
             if last is not None and not self.report.refused and not self.report.waiting:
                 self._delete(last, stay=stay_for_last)
@@ -147,14 +168,16 @@ class Teardown:
     def _has_passed(self, what: str, tags: Mapping[str, str], born: datetime | None) -> bool:
         life = LIFE.fullmatch(tags.get(LIFE_TAG, ""))
         if life is None:
-            self._wait(what, f"carries no {LIFE_TAG} that says for how many days, so it is not touched")
-            return False
+            if not self._endless:
+                self._wait(what, f"carries no {LIFE_TAG} that says for how many days, so it is not touched")
+            return self._endless
         if self._everything:
             return True
-        if born is None:
-            self._wait(what, "its age is unknown, since no stack of the environment is left; --now removes it")
+        if born is None or self._set_up is None:
+            self._wait(what, f"of unknown age, since no stack {self._name}-{LAST} schedules its end; --now removes it")
             return False
-        end = born + timedelta(days=int(life[1]))
+        end = max(born, self._set_up) + timedelta(days=int(life[1]))
+        self._end = max(self._end, end)
         if end > self._at:
             self._wait(what, f"lives until {end:%Y-%m-%d %H:%M} UTC")
         return end <= self._at
@@ -163,8 +186,6 @@ class Teardown:
         """Make the way free and delete the stack; True if it is gone."""
         what = f"stack {stack.name}"
         by_hand = f"aws cloudformation delete-stack --stack-name {stack.name} --region {stack.aws.region}"
-        if not self._is_over(stack):
-            return False
         if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
             self._wait(what, f"is {stack.status}")
             return False
@@ -178,10 +199,6 @@ class Teardown:
             # Nobody stays to see how it ends this time, so the last time is what there is to tell.
             self.report.refused.append(Line(what, self._reasons(stack), by_hand))
         try:
-            if stack.protected:
-                stack.aws("cloudformation").update_termination_protection(
-                    StackName=stack.id, EnableTerminationProtection=False
-                )
             stack.aws("cloudformation").delete_stack(StackName=stack.id)
         except ClientError as problem:
             self.report.refused.append(Line(what, str(problem), by_hand))
@@ -205,30 +222,52 @@ class Teardown:
             self.report.removed.append(Line(what))
         return status == "DELETE_COMPLETE"
 
+    def _objections(self, stack: Stack) -> Iterator[Line]:
+        """What says that the stack is not to be deleted; only people take that off."""
+        what, region = f"stack {stack.name}", f" --region {stack.aws.region}"
+        if stack.protected:
+            off = "aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name "
+            yield Line(what, "is protected against deletion", off + stack.name + region)
+        if stack.status == "REVIEW_IN_PROGRESS":
+            return  # holds nothing yet
+        template = stack.aws("cloudformation").get_template(StackName=stack.id)["TemplateBody"]
+        if kept := KEEPS.search(template if isinstance(template, str) else json.dumps(template)):
+            by_hand = f"aws cloudformation delete-stack --stack-name {stack.name}{region}"
+            yield Line(what, f"its template keeps data: DeletionPolicy {kept[1]}", by_hand)
+        for type_, id_, _ in self._resources(stack):
+            try:
+                if type_ in LOCKS and LOCKS[type_].is_on(stack.aws, id_):
+                    by_hand = LOCKS[type_].by_hand.format(id=id_) + region
+                    yield Line(f"{type_} {id_} in {what}", "is protected against deletion", by_hand)
+            except ClientError as problem:
+                if not is_gone(problem):
+                    yield Line(f"{type_} {id_} in {what}", str(problem), "see whether it is protected, and delete it")
+
     def _make_way(self, stack: Stack) -> bool:
-        """Empty what must be empty, and unprotect what is protected; True if nothing stands in the way."""
+        """Empty what must be empty; True if nothing stands in the way."""
         free = True
-        for type_, id_ in self._resources(stack):
-            if type_ not in BEFORE or self._dry_run:
+        for type_, id_, _ in self._resources(stack):
+            if type_ not in EMPTY or self._dry_run:
                 continue
             what = f"{type_} {id_} in stack {stack.name}"
             try:
-                BEFORE[type_](stack.aws, id_)
+                EMPTY[type_](stack.aws, id_)
             except NotYet as reason:
                 self._wait(what, str(reason))
                 free = False
             except (ClientError, Refused) as problem:
                 if not (isinstance(problem, ClientError) and is_gone(problem)):
-                    self.report.refused.append(Line(what, str(problem), "empty it or switch its protection off"))
+                    self.report.refused.append(Line(what, str(problem), "empty it"))
                     free = False
         return free
 
-    def _resources(self, stack: Stack) -> Iterator[tuple[str, str]]:
+    def _resources(self, stack: Stack) -> Iterator[tuple[str, str, datetime]]:
+        """Type and id of what is there of a stack, and since when it is as it is."""
         pages = stack.aws("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.id)
         for page in pages:
             for one in page["StackResourceSummaries"]:
                 if one.get("PhysicalResourceId") and one["ResourceStatus"] != "DELETE_COMPLETE":
-                    yield one["ResourceType"], one["PhysicalResourceId"]
+                    yield one["ResourceType"], one["PhysicalResourceId"], one["LastUpdatedTimestamp"]
 
     def _reasons(self, stack: Stack) -> str:
         """Why the last deletion failed, in CloudFormation's words."""
@@ -256,7 +295,7 @@ class Teardown:
                         found.append((*read_arn(arn), {**tags, "arn": arn}, place))
         order = {kind: number for number, kind in enumerate(KINDS)}
         for kind, name, carried, place in sorted(found, key=lambda one: (order.get(one[0], len(order)), one[1])):
-            if LIFE_TAG in carried:
+            if LIFE_TAG in carried and not goes_by_itself(kind, name, carried):
                 self._leftover(kind, name, carried, place)
 
     def _leftover(self, kind: str, name: str, tags: Mapping[str, str], aws: Aws) -> None:
@@ -267,6 +306,8 @@ class Teardown:
             return  # seen to above, or gone
         stack = tags.get(STACK_ID)
         alive, born = self._owner(stack, aws) if stack else (False, None)
+        if stack and alive and stack.split("/")[1] not in self._stacks:
+            self.report.unsure.append(Line(tags["arn"], f"left alone, since it belongs to {stack}"))
         if alive or not self._has_passed(f"{kind} {name}", tags, born or self._born):
             return
         if kind in KINDS:
@@ -274,13 +315,18 @@ class Teardown:
         elif stack:
             self.report.unsure.append(Line(tags["arn"], "went with its stack; AWS lists it for an hour or so yet"))
         else:
-            self.report.refused.append(Line(tags["arn"], "a kind that is not known here", "remove it in the console"))
+            self._refuse(tags["arn"], "a kind that is not known here", "remove it in the console")
 
     def _owner(self, stack_id: str, aws: Aws) -> tuple[bool, datetime | None]:
         """Whether the stack that made something still exists, and when it was created, if AWS still knows."""
         if stack_id not in self._owners:
-            stack = self._find(stack_id, aws)
-            gone = stack is None or stack.status == "DELETE_COMPLETE"
+            try:
+                stack = self._find(stack_id, aws)
+                gone = stack is None or stack.status == "DELETE_COMPLETE"
+            except ClientError as problem:
+                if "AccessDenied" not in problem.response["Error"]["Code"]:
+                    raise
+                stack, gone = None, False  # by its name it is none of ours
             self._owners[stack_id] = not gone, stack.created if stack else None
         return self._owners[stack_id]
 
@@ -288,16 +334,18 @@ class Teardown:
         """What carries no tag, but our name: parameters that hosts wrote, and logs that RDS made."""
         if not stacks and not self._everything:
             return  # nothing says how old it is
-        owned = {id_ for stack in stacks for _, id_ in self._resources(stack)}
+        owned = {id_ for stack in stacks for _, id_, _ in self._resources(stack)}
         pages = self._home("ssm").get_paginator("get_parameters_by_path")
         for page in pages.paginate(Path=f"/{self._name}", Recursive=True):
             for parameter in page["Parameters"]:
                 if parameter["Name"] not in owned:
                     self._remove("ssm:parameter", parameter["Name"], self._home)
         groups = self._home("logs").get_paginator("describe_log_groups")
-        for page in groups.paginate(logGroupNamePrefix=f"/aws/rds/instance/{self._name}-data-"):
-            for group in page["logGroups"]:
-                self._remove("logs:log-group", group["logGroupName"], self._home)
+        for role in ("primary", "replica"):
+            prefix = f"/aws/rds/instance/{self._name}-data-database{role}"
+            for page in groups.paginate(logGroupNamePrefix=prefix):
+                for group in page["logGroups"]:
+                    self._remove("logs:log-group", group["logGroupName"], self._home)
 
     def _remove(self, kind: str, name: str, aws: Aws) -> None:
         what = f"{kind} {name}"
@@ -313,18 +361,27 @@ class Teardown:
             self._wait(what, str(reason))
         except (ClientError, Refused) as problem:
             if not (isinstance(problem, ClientError) and is_gone(problem)):
-                self.report.refused.append(Line(what, str(problem), by_hand))
+                self._refuse(what, str(problem), by_hand)
+
+    def _refuse(self, what: str, why: str, by_hand: str) -> None:
+        """A leftover that will not go. While stacks stand they may still use it, so nobody is called for it."""
+        if self._gone:
+            self.report.refused.append(Line(what, why, by_hand))
+        else:
+            self._wait(what, why)
 
     def _wait(self, what: str, why: str) -> None:
         self.report.waiting.append(Line(what, why))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: 0 nothing is left to do, 1 something waits or refuses, 2 the request is wrong."""
+    """The command line: 0 nothing is left to do, 1 something waits, refuses or is elsewhere, 2 no answer."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--account", required=True, help="its account; nothing is done in another one")
     parser.add_argument("--environment", required=True, metavar="NAME", help="name of the environment")
     parser.add_argument("--region", required=True, help="its home region")
     parser.add_argument("--now", action="store_true", help="do not wait for the end of its time to live")
+    parser.add_argument("--endless", action="store_true", help="with --now: also stacks without a time to live")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     options = parser.parse_args(arguments)
@@ -334,10 +391,15 @@ def main(arguments: list[str] | None = None) -> int:
         options.region,
         time_left=lambda: deadline - time.monotonic(),
         everything=options.now,
+        endless=options.endless,
         dry_run=options.dry_run,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     try:
+        here = boto3.client("sts", region_name=options.region).get_caller_identity()["Account"]
+        if here != options.account:
+            print(f"These credentials are of account {here}, not {options.account}; nothing was done", file=sys.stderr)
+            return 1
         report = teardown.run()
     except (BotoCoreError, ClientError) as problem:
         print(f"AWS does not answer as it should: {problem}", file=sys.stderr)

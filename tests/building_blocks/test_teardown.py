@@ -101,12 +101,13 @@ def test_whatever_it_changes_carries_the_tag_or_the_name_of_the_environment(temp
         if changes and condition != TAGGED:
             assert not condition
             assert [arn for arn in over if not re.search(r"[:/]trial([-/]|$)", arn)] == [], changes
-    assert examined > 20
+    assert examined >= 18
 
 
-def test_it_passes_no_role_and_changes_no_right(template: Template) -> None:
+def test_it_passes_no_role_changes_no_right_and_takes_off_no_protection(template: Template) -> None:
     may = {action for actions, _, _ in statements(template) for action in actions}
     assert not [action for action in may if action.startswith(("iam:", "sts:")) or action.endswith("*")]
+    assert not [action for action in may if action.partition(":")[2].startswith(("Modify", "Update"))]
 
 
 def test_somebody_hears_when_a_pass_breaks_off(template: Template) -> None:

@@ -20,8 +20,6 @@ from moto import mock_aws
 
 from workbench.synth import ROOT
 
-pytestmark = pytest.mark.slow
-
 REGION = "eu-west-1"
 TOPIC_OF_MOTO = "arn:aws:sns:eu-west-1:123456789012:alerts"
 LIFE = "7 days from the creation of the stack"
@@ -29,6 +27,10 @@ LATER = datetime.now(UTC) + timedelta(days=10)
 ROLES = ["network", "data", "web", "edge", "workers", "signals"]
 LOOKING = ("Describe", "Get", "List")
 STACK_ID = "aws:cloudformation:stack-id"
+SCHEDULE = "AWS::Scheduler::Schedule"
+NOBODY = boto3.session.Session("none", "none")
+ACCOUNT = "123456789012"  # moto's
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -37,6 +39,21 @@ class Calls:
 
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     answers: dict[str, Callable[[dict[str, Any]], Any]] = field(default_factory=dict)
+    # What moto does not make, by the name of the stack that holds it: type, id, since when.
+    held: dict[str, list[tuple[str, str, datetime]]] = field(default_factory=dict)
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "ResourceType": type_,
+                "PhysicalResourceId": identity,
+                "ResourceStatus": "CREATE_COMPLETE",
+                "LastUpdatedTimestamp": since,
+            }
+            for type_, identity, since in self.held.get(stack.split("/")[1], [])
+        ]
+
+    tagged: Callable[[], list[dict[str, Any]]] = list  # what moto forgets to list
 
     def of(self, operation: str, parameter: str) -> list[str]:
         return [arguments[parameter] for name, arguments in self.seen if name == operation]
@@ -54,9 +71,14 @@ class Calls:
         return [name for name, _ in self.seen if not name.startswith(LOOKING)]
 
 
+@cache
+def client(service: str, region: str = REGION) -> Any:
+    return NOBODY.client(service, region_name=region)
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    calls = Calls()
+    calls = Calls(held={"shop-network": [(SCHEDULE, "shop-schedule", LONG_AGO)]})
     real: Any = BaseClient._make_api_call
     # moto knows no recovery points.
     calls.answers["ListRecoveryPointsByBackupVault"] = lambda _: {"RecoveryPoints": []}
@@ -65,14 +87,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         calls.seen.append((operation, arguments))
         answer = calls.answers.get(operation)
         answered = answer(arguments) if answer else None
-        return real(client, operation, arguments) if answered is None else answered
+        answered = real(client, operation, arguments) if answered is None else answered
+        if operation == "ListStackResources":
+            answered["StackResourceSummaries"] += calls.resources(arguments["StackName"])
+        if operation == "GetResources" and not answered.get("PaginationToken"):
+            answered["ResourceTagMappingList"] += calls.tagged()
+        return answered
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Making a client takes longer than all that a test does with it.
+    monkeypatch.setattr(boto3, "client", lambda service, region_name=REGION: client(service, region_name))
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # a third of the time of these tests
     monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("ENVIRONMENT", "shop")
     monkeypatch.setenv("TOPIC", TOPIC_OF_MOTO)
     monkeypatch.syspath_prepend(str(ROOT / "lambdas" / "teardown"))
@@ -82,11 +108,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         yield calls
     for module in ("handler", "removers", "sweep"):
         sys.modules.pop(module, None)
-
-
-@cache
-def client(service: str, region: str = REGION) -> Any:
-    return boto3.client(service, region_name=region)
 
 
 def tags_of(environment: str | None, life: str | None, **more: str) -> dict[str, str]:
@@ -159,13 +180,35 @@ def test_an_environment_in_its_time_is_left_alone(calls: Calls) -> None:
     assert "lives until" in report.waiting[0].why
 
 
-def test_older_stacks_wait_for_a_younger_one_that_is_in_its_time(calls: Calls) -> None:  # noqa: ARG001
+def test_all_wait_for_the_one_that_is_in_its_time(calls: Calls) -> None:
     make_stack("shop-network")
-    make_stack("shop-data")
-    make_stack("shop-web", tags_of("shop", "90 days from the creation of the stack"))
+    make_stack("shop-data", tags_of("shop", "90 days from the creation of the stack"))
+    make_stack("shop-web")
+    calls.seen.clear()
     report = sweep()
-    assert existing() == {"shop-network", "shop-data", "shop-web"}
-    assert whats(report.waiting) == ["stack shop-web"]
+    assert calls.changes() == []
+    assert whats(report.waiting) == ["stack shop-data"]
+
+
+def test_nothing_is_older_than_its_teardown(calls: Calls) -> None:
+    for role in ROLES:
+        make_stack(f"shop-{role}")
+    volume(OURS)
+    calls.held["shop-network"] = [(SCHEDULE, "shop-schedule", LATER - timedelta(days=6))]
+    calls.seen.clear()
+    report = sweep()
+    assert calls.changes() == []
+    assert {line.why for line in report.waiting} == {f"lives until {LATER + timedelta(days=1):%Y-%m-%d %H:%M} UTC"}
+
+
+def test_without_a_scheduled_end_nothing_ends_until_somebody_says_now(calls: Calls) -> None:
+    make_stack("shop-network")
+    calls.held.clear()
+    calls.seen.clear()
+    report = sweep()
+    assert calls.changes() == []
+    assert "no stack shop-network schedules its end" in report.waiting[0].why
+    assert whats(sweep(everything=True).removed) == ["stack shop-network"]
 
 
 @pytest.mark.parametrize("tags", [{}, tags_of("else", LIFE), tags_of("shop", None), tags_of("shop", "for a while")])
@@ -188,7 +231,7 @@ def test_a_bucket_is_emptied_of_all_versions_before_its_stack_goes(calls: Calls)
     for number in range(3):
         s3.put_object(Bucket="shop-data-files", Key="a", Body=str(number))
     s3.delete_object(Bucket="shop-data-files", Key="a")
-    sweep()
+    sweep(everything=True)
     assert [name for name in calls.changes() if name in ("DeleteObjects", "DeleteStack")] == [
         "DeleteObjects",
         "DeleteStack",
@@ -198,12 +241,7 @@ def test_a_bucket_is_emptied_of_all_versions_before_its_stack_goes(calls: Calls)
 
 def test_a_vault_is_emptied_and_its_stack_waits_until_the_copies_are_gone(calls: Calls) -> None:
     make_stack("shop-data")
-    vault = {
-        "ResourceType": "AWS::Backup::BackupVault",
-        "PhysicalResourceId": "shop-backups-1",
-        "ResourceStatus": "CREATE_COMPLETE",
-    }
-    calls.answers["ListStackResources"] = lambda _: {"StackResourceSummaries": [vault]}
+    calls.held["shop-data"] = [("AWS::Backup::BackupVault", "shop-backups-1", LONG_AGO)]
     copies = [{"RecoveryPointArn": "arn:aws:ec2:eu-west-1::snapshot/snap-1", "Status": "COMPLETED"}]
     calls.answers["ListRecoveryPointsByBackupVault"] = lambda _: {"RecoveryPoints": list(copies)}
 
@@ -213,50 +251,89 @@ def test_a_vault_is_emptied_and_its_stack_waits_until_the_copies_are_gone(calls:
 
     calls.answers["DeleteRecoveryPoint"] = delete
     for _ in range(2):
-        report = sweep(time_left=lambda: 0.0)
+        report = sweep(time_left=lambda: 0.0, everything=True)
         assert whats(report.waiting) == ["AWS::Backup::BackupVault shop-backups-1 in stack shop-data"]
     assert calls.of("DeleteRecoveryPoint", "RecoveryPointArn") == ["arn:aws:ec2:eu-west-1::snapshot/snap-1"]
     assert existing() == {"shop-data"}
     copies.clear()
-    assert sweep().waiting == []
+    assert sweep(everything=True).waiting == []
     assert existing() == set()
 
 
-def test_protection_is_taken_off_what_is_expired_and_off_nothing_else(calls: Calls) -> None:
-    table = {
-        "Type": "AWS::DynamoDB::Table",
-        "Properties": {
-            "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-        },
-    }
-    for name, environment in (("shop-workers", "shop"), ("else-workers", "else")):
-        make_stack(name, tags_of(environment, LIFE), State={**table, "Properties": table["Properties"]})
-    tables = client("dynamodb").list_tables()["TableNames"]
-    for name in tables:
-        client("dynamodb").update_table(TableName=name, DeletionProtectionEnabled=True)
+# What a service answers of a resource that it protects, and what takes that off.
+PROTECTED: list[tuple[str, str, dict[str, Any], str]] = [
+    (
+        "AWS::DynamoDB::Table",
+        "DescribeTable",
+        {"Table": {"DeletionProtectionEnabled": True}},
+        "aws dynamodb update-table --no-deletion-protection-enabled --table-name ",
+    ),
+    (
+        "AWS::EC2::Instance",
+        "DescribeInstanceAttribute",
+        {"DisableApiTermination": {"Value": True}},
+        "aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ",
+    ),
+    (
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "DescribeLoadBalancerAttributes",
+        {"Attributes": [{"Key": "deletion_protection.enabled", "Value": "true"}]},
+        "aws elbv2 modify-load-balancer-attributes --attributes Key=deletion_protection.enabled,Value=false "
+        "--load-balancer-arn ",
+    ),
+    (
+        "AWS::RDS::DBInstance",
+        "DescribeDBInstances",
+        {"DBInstances": [{"DeletionProtection": True}]},
+        "aws rds modify-db-instance --no-deletion-protection --apply-immediately --db-instance-identifier ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("type_", "operation", "answer", "command"), PROTECTED)
+def test_what_its_service_protects_protects_the_environment(
+    calls: Calls, type_: str, operation: str, answer: dict[str, Any], command: str
+) -> None:
+    for role in ("network", "data", "web"):
+        make_stack(f"shop-{role}")
+    volume(OURS)
+    calls.held["shop-data"] = [(type_, "precious", LONG_AGO)]
+    calls.answers[operation] = lambda _: answer
     calls.seen.clear()
-    sweep()
-    [unprotected] = calls.of("UpdateTable", "TableName")
-    assert unprotected.startswith("shop-workers")
-    assert existing() == {"else-workers"}
-    assert len(client("dynamodb").list_tables()["TableNames"]) == 1
+    [refused] = sweep(everything=True).refused
+    assert calls.changes() == []
+    assert refused.what == f"{type_} precious in stack shop-data"
+    assert refused.by_hand == f"{command}precious --region {REGION}"
+    calls.answers[operation] = lambda _: json.loads(json.dumps(answer).replace("true", "false"))
+    sweep(everything=True)
+    assert (existing(), volumes()) == (set(), set())
 
 
-def test_termination_protection_is_taken_off_first(calls: Calls) -> None:
-    stack = make_stack("shop-network")
-    described = client("cloudformation").describe_stacks(StackName="shop-network")
-    described["Stacks"][0]["EnableTerminationProtection"] = True
-    answers = iter([described])
-    calls.answers["DescribeStacks"] = lambda given: (
-        next(answers, None) if given["StackName"] == "shop-network" else None
+def test_a_stack_that_is_protected_protects_the_environment(calls: Calls) -> None:
+    for role in ("network", "data", "web"):
+        make_stack(f"shop-{role}")
+    real = client("cloudformation").describe_stacks(StackName="shop-data")
+    real["Stacks"][0]["EnableTerminationProtection"] = True
+    calls.answers["DescribeStacks"] = lambda given: real if given.get("StackName") == "shop-data" else None
+    calls.seen.clear()
+    [refused] = sweep(everything=True).refused
+    assert calls.changes() == []
+    assert (refused.what, refused.why) == ("stack shop-data", "is protected against deletion")
+    assert refused.by_hand == (
+        "aws cloudformation update-termination-protection --no-enable-termination-protection "
+        f"--stack-name shop-data --region {REGION}"
     )
-    calls.answers["UpdateTerminationProtection"] = lambda _: {}
+
+
+@pytest.mark.parametrize("policy", ["Retain", "RetainExceptOnCreate", "Snapshot"])
+def test_a_template_that_keeps_data_protects_the_environment(calls: Calls, policy: str) -> None:
+    make_stack("shop-network")
+    make_stack("shop-web")
+    make_stack("shop-data", Files={"Type": "AWS::S3::Bucket", "DeletionPolicy": policy})
     calls.seen.clear()
-    sweep()
-    assert calls.changes() == ["UpdateTerminationProtection", "DeleteStack"]
-    assert calls.of("UpdateTerminationProtection", "StackName") == [stack]
+    [refused] = sweep(everything=True).refused
+    assert calls.changes() == []
+    assert (refused.what, refused.why) == ("stack shop-data", f"its template keeps data: DeletionPolicy {policy}")
 
 
 def test_a_stack_that_refuses_is_reported_with_the_reason_and_the_older_ones_wait(calls: Calls) -> None:
@@ -315,7 +392,7 @@ def test_a_stack_that_refuses_is_reported_with_the_reason_and_the_older_ones_wai
 def test_what_stands_in_the_way_keeps_its_stack_from_being_half_deleted(calls: Calls) -> None:
     make_stack("shop-data", Files={"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "shop-data-files"}})
     calls.refuse("ListObjectVersions", "Bucket", "shop-data-files")
-    report = sweep()
+    report = sweep(everything=True)
     assert whats(report.refused) == ["AWS::S3::Bucket shop-data-files in stack shop-data"]
     assert calls.of("DeleteStack", "StackName") == []
 
@@ -328,7 +405,123 @@ def test_the_stack_in_the_other_region_goes_before_the_last_one(calls: Calls) ->
 
 # --- What is left ---
 
+
+def test_while_stacks_stand_nobody_is_called_for_what_they_may_still_use(calls: Calls) -> None:
+    make_stack("shop-network")
+    make_stack("shop-web")
+    disk, topic = volume(OURS), client("sns").create_topic(Name="theirs", Tags=listed(OURS))["TopicArn"]
+    calls.refuse("DeleteVolume", "VolumeId", disk)
+    calls.answers["DeleteStack"] = lambda _: {}
+    report = sweep(time_left=lambda: 0.0)
+    assert (report.refused, whats(report.waiting)) == ([], ["stack shop-web", f"ec2:volume {disk}", topic])
+    del calls.answers["DeleteStack"]
+    assert whats(sweep().refused) == [f"ec2:volume {disk}", topic]
+
+
+def test_what_belongs_to_a_stack_that_may_not_be_looked_at_is_left_alone_and_holds_nothing_up(calls: Calls) -> None:
+    make_stack("shop-network")
+    theirs = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/else-web/1"
+    kept, gone = volume(OURS | {STACK_ID: theirs}), volume(OURS)
+
+    def describe(arguments: dict[str, Any]) -> None:
+        if arguments.get("StackName") == theirs:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not yours"}}, "DescribeStacks")
+
+    calls.answers["DescribeStacks"] = describe
+    report = sweep()
+    assert (volumes(), existing()) == ({kept}, set())
+    assert whats(report.removed) == [f"ec2:volume {gone}", "stack shop-network"]
+    assert [line.why for line in report.unsure] == [f"left alone, since it belongs to {theirs}"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "tags"),
+    [
+        ("rds:eu-west-1:1:snapshot:rds:shop-data-databaseprimary-2026-01-01", {}),
+        ("rds:eu-west-1:1:snapshot:awsbackup:job-1", {}),
+        ("ec2:eu-west-1::snapshot/snap-1", {"aws:backup:source-resource": "arn:aws:ec2:eu-west-1:1:volume/vol-1"}),
+        ("backup:eu-west-1:1:recovery-point:1", {}),
+        ("elasticache:eu-west-1:1:cluster:shop-001", {}),
+    ],
+)
+def test_what_a_service_removes_itself_is_neither_touched_nor_reported(
+    calls: Calls, rest: str, tags: dict[str, str]
+) -> None:
+    listing = [{"ResourceARN": f"arn:aws:{rest}", "Tags": listed(OURS | tags)}]
+    calls.answers["GetResources"] = lambda _: {"ResourceTagMappingList": listing}
+    assert sweep(everything=True).text().endswith("Nothing to remove, and nothing left.\n")
+    assert calls.changes() == []
+
+
 Make = Callable[[str, dict[str, str]], str]
+
+
+SOURCE = "nobodys"  # what snapshots are made of
+
+
+def _vault(name: str, tags: dict[str, str]) -> str:
+    client("backup").create_backup_vault(BackupVaultName=name, BackupVaultTags=tags)
+    return name
+
+
+def _database(name: str, tags: dict[str, str]) -> str:
+    login = {"MasterUsername": "shop", "MasterUserPassword": "not-a-secret"}
+    client("rds").create_db_instance(
+        DBInstanceIdentifier=name, DBInstanceClass="db.t4g.micro", Engine="postgres", Tags=listed(tags), **login
+    )
+    return name
+
+
+def _database_snapshot(name: str, tags: dict[str, str]) -> str:
+    client("rds").create_db_snapshot(DBInstanceIdentifier=SOURCE, DBSnapshotIdentifier=name, Tags=listed(tags))
+    return name
+
+
+def _cache(name: str, tags: dict[str, str]) -> str:
+    client("elasticache").create_replication_group(
+        ReplicationGroupId=name, ReplicationGroupDescription="x", Tags=listed(tags)
+    )
+    return name
+
+
+def _caches() -> set[str]:
+    # moto says for ever that they are being deleted.
+    groups = client("elasticache").describe_replication_groups()["ReplicationGroups"]
+    return {group["ReplicationGroupId"] for group in groups if group["Status"] != "deleting"}
+
+
+def _cache_snapshot(name: str, tags: dict[str, str]) -> str:
+    client("elasticache").create_snapshot(ReplicationGroupId=SOURCE, SnapshotName=name, Tags=listed(tags))
+    return name
+
+
+def _address(_: str, tags: dict[str, str]) -> str:
+    specifications = [{"ResourceType": "elastic-ip", "Tags": listed(tags)}] if tags else []
+    identity: str = client("ec2").allocate_address(Domain="vpc", TagSpecifications=specifications)["AllocationId"]
+    return identity
+
+
+def _addresses() -> list[dict[str, Any]]:
+    """As the tagging service lists them, which moto forgets."""
+    return [
+        {
+            "ResourceARN": f"arn:aws:ec2:{REGION}:{ACCOUNT}:elastic-ip/{each['AllocationId']}",
+            "Tags": each.get("Tags", []),
+        }
+        for each in client("ec2").describe_addresses()["Addresses"]
+        if {"Key": "shop:environment", "Value": "shop"} in each.get("Tags", [])
+    ]
+
+
+def _table(name: str, tags: dict[str, str]) -> str:
+    client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        Tags=listed(tags),
+    )
+    return name
 
 
 def _snapshot(_: str, tags: dict[str, str]) -> str:
@@ -350,7 +543,9 @@ def _parameter(name: str, tags: dict[str, str]) -> str:
 
 
 def _key(_: str, tags: dict[str, str]) -> str:
-    made = client("kms").create_key(Tags=listed(tags, "TagKey", "TagValue"))
+    # Of a kind that moto makes fast.
+    kind = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
+    made = client("kms").create_key(Tags=listed(tags, "TagKey", "TagValue"), **kind)
     identity: str = made["KeyMetadata"]["KeyId"]
     return identity
 
@@ -396,6 +591,19 @@ def _listing(service: str, operation: str, many: str, one: str | None, **argumen
 
 # How each kind is made, and what of it is there. Topics are of a kind that the teardown does not know.
 WORLD: dict[str, tuple[Make, Callable[[], set[str]]]] = {
+    "vault": (_vault, _listing("backup", "list_backup_vaults", "BackupVaultList", "BackupVaultName")),
+    "database": (_database, _listing("rds", "describe_db_instances", "DBInstances", "DBInstanceIdentifier")),
+    "database snapshot": (
+        _database_snapshot,
+        _listing("rds", "describe_db_snapshots", "DBSnapshots", "DBSnapshotIdentifier", SnapshotType="manual"),
+    ),
+    "cache": (_cache, _caches),
+    "cache snapshot": (_cache_snapshot, _listing("elasticache", "describe_snapshots", "Snapshots", "SnapshotName")),
+    "address": (
+        _address,
+        lambda: {each["AllocationId"] for each in client("ec2").describe_addresses()["Addresses"]},
+    ),
+    "table": (_table, _listing("dynamodb", "list_tables", "TableNames", None)),
     "volume": (lambda _, tags: volume(tags), _listing("ec2", "describe_volumes", "Volumes", "VolumeId")),
     "snapshot": (_snapshot, _listing("ec2", "describe_snapshots", "Snapshots", "SnapshotId", OwnerIds=["self"])),
     "logs": (_log_group, _listing("logs", "describe_log_groups", "logGroups", "logGroupName")),
@@ -412,32 +620,48 @@ def everything() -> set[tuple[str, str]]:
     return {(kind, identity) for kind, (_, there) in WORLD.items() for identity in there()}
 
 
-def populate(seed: int, number: int) -> set[tuple[str, str]]:
-    """Things of all kinds with all sorts of tags; those among them that should go."""
-    chance, doomed = random.Random(seed), set()
+# Environments whose names begin with ours, and with what our stacks are called.
+NEIGHBOURS = ["shop-data", "shop-data-database", "shop-network-x", "shop-workers", "shopping"]
+
+
+def populate(seed: int, number: int) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Things of all kinds with all sorts of tags: those that should go, and those that should stay."""
+    chance = random.Random(seed)
+    doomed, kept = set[tuple[str, str]](), set[tuple[str, str]]()
     lasting = make_stack("shop-web-of-somebody", tags_of("shop", "90 days from the creation of the stack"))
     gone = make_stack("shop-signals")
     client("cloudformation").delete_stack(StackName="shop-signals")
+    for make in (_database, _cache):
+        make(SOURCE, {})
     for count in range(number):
         kind = chance.choice(list(WORLD))
-        environment = chance.choice(["shop", "shop", "shop", "shop-prod", "shopping", "", None])
+        environment = chance.choice(["shop"] * 5 + [*NEIGHBOURS, "", None])
         life = chance.choice([LIFE, LIFE, LIFE, "90 days from the creation of the stack", "for ever", None])
         owner = None if kind == "bucket" else chance.choice([None, None, gone, lasting])
         tags = tags_of(environment, life) | ({STACK_ID: owner} if owner else {})
-        identity = WORLD[kind][0](f"thing-{seed}-{count}", tags)
-        if environment == "shop" and life == LIFE and owner != lasting and kind != "topic":
-            doomed.add((kind, identity))
-    return doomed
+        identity = WORLD[kind][0](f"{environment or 'shop'}-data-{count}", tags)
+        goes = environment == "shop" and life == LIFE and owner != lasting and kind != "topic"
+        (doomed if goes else kept).add((kind, identity))
+    for name in ("shop", *NEIGHBOURS):
+        logs = f"/aws/rds/instance/{name}-data-databaseprimary1-a/postgresql"
+        client("ssm").put_parameter(Name=f"/{name}/active", Value="x", Type="String")
+        client("logs").create_log_group(logGroupName=logs)
+        (doomed if name == "shop" else kept).update([("parameter", f"/{name}/active"), ("logs", logs)])
+    return doomed, kept
 
 
-@pytest.mark.parametrize("seed", [20])
-def test_of_a_thousand_things_only_the_tagged_and_expired_go_and_again_changes_nothing(calls: Calls, seed: int) -> None:
+@pytest.mark.slow
+def test_of_a_thousand_things_only_the_tagged_and_expired_go_and_again_changes_nothing(calls: Calls) -> None:
     network = make_stack("shop-network")
-    doomed = populate(seed, 1000)
-    before = everything()
+    assert len(WORLD) == len(import_module("removers").KINDS) + 1, "a topic, and all that it can remove"
+    doomed, kept = populate(20, 1000)
     assert 100 < len(doomed) < 400
+    assert {kind for kind, _ in doomed} == WORLD.keys() - {"topic"}
+    calls.tagged = _addresses
     report = sweep()
-    assert before - everything() == doomed
+    left = everything()
+    assert kept - left == set()
+    assert doomed & left == set()
     assert len(report.removed) == len(doomed)
     # A kind that is not known, and belongs to no stack, is somebody's to look at; it also keeps the last stack.
     assert report.refused
@@ -445,7 +669,8 @@ def test_of_a_thousand_things_only_the_tagged_and_expired_go_and_again_changes_n
     calls.seen.clear()
     again = sweep()
     assert calls.changes() == []
-    assert (again.removed, again.refused, again.waiting) == ([], report.refused, report.waiting)
+    assert (again.removed, again.refused) == ([], report.refused)
+    assert [line for line in again.waiting if line.why != "it is being deleted"] == report.waiting
     assert network not in calls.of("DeleteStack", "StackName")
 
 
@@ -493,11 +718,13 @@ def test_parameters_stay_as_long_as_a_stack_may_read_them(calls: Calls) -> None:
 
 def test_logs_that_databases_left_behind_go(calls: Calls) -> None:  # noqa: ARG001
     make_stack("shop-network")
-    for name in ("shop-data-primary-1", "shop-data-replica-2", "shop-prod-data-primary-1"):
+    ours = ["shop-data-databaseprimaryede0b3d0-1", "shop-data-databasereplica1ed560a1f-1"]
+    theirs = [f"{name}-data-databaseprimaryede0b3d0-1" for name in NEIGHBOURS]
+    for name in ours + theirs:
         client("logs").create_log_group(logGroupName=f"/aws/rds/instance/{name}/postgresql")
     sweep()
     left = [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]]
-    assert left == ["/aws/rds/instance/shop-prod-data-primary-1/postgresql"]
+    assert left == [f"/aws/rds/instance/{name}/postgresql" for name in theirs]
 
 
 def test_what_went_with_its_stack_but_is_still_listed_is_no_alarm(calls: Calls) -> None:
@@ -531,11 +758,22 @@ def test_now_leaves_alone_what_was_made_to_stay(calls: Calls) -> None:  # noqa: 
     assert volumes() == {kept}
 
 
+def test_stacks_without_an_end_go_only_when_both_are_said_and_nothing_else_goes_with_them(calls: Calls) -> None:  # noqa: ARG001
+    for role in ("network", "web"):
+        make_stack(f"shop-{role}", tags_of("shop", None))
+    kept = volume(tags_of("shop", None))
+    for said in ({"endless": True}, {"everything": True}):
+        assert not sweep(**said).removed
+    report = sweep(everything=True, endless=True)
+    assert whats(report.removed) == ["stack shop-web", "stack shop-network"]
+    assert volumes() == {kept}
+
+
 def test_what_knows_no_stack_is_as_old_as_the_youngest_stack(calls: Calls) -> None:  # noqa: ARG001
     make_stack("shop-network")
-    old = volume(OURS)
-    teardown = import_module("sweep").Teardown("shop", REGION, time_left=lambda: 60.0, at=LATER)
-    created = {"shop-web": LATER - timedelta(days=1), "shop-network": LATER - timedelta(days=9)}
+    disk = volume(tags_of("shop", "9 days from the creation of the stack"))
+    teardown = import_module("sweep").Teardown("shop", REGION, time_left=lambda: 60.0, at=LATER, dry_run=True)
+    created = {"shop-web": LATER - timedelta(days=8), "shop-network": LATER - timedelta(days=20)}
     real = teardown._find
 
     def find(name: str, aws: Any) -> Any:
@@ -543,13 +781,8 @@ def test_what_knows_no_stack_is_as_old_as_the_youngest_stack(calls: Calls) -> No
         return replace(stack, name=name, created=created[name]) if name in created else None
 
     teardown._find = find
-    report = teardown.run()
-    assert volumes() == {old}
-    until = f"lives until {LATER + timedelta(days=6):%Y-%m-%d %H:%M} UTC"
-    assert [(line.what, line.why) for line in report.waiting] == [
-        ("stack shop-web", until),
-        (f"ec2:volume {old}", until),
-    ]
+    until = f"lives until {LATER + timedelta(days=1):%Y-%m-%d %H:%M} UTC"
+    assert [(line.what, line.why) for line in teardown.run().waiting] == [(f"ec2:volume {disk}", until)]
 
 
 def test_what_aws_still_lists_but_no_longer_has_is_no_news(calls: Calls) -> None:
@@ -585,13 +818,7 @@ def test_away_from_home_only_what_our_stack_there_made_is_touched(calls: Calls) 
 
 def test_what_is_on_its_way_out_is_waited_for(calls: Calls) -> None:
     make_stack("shop-network")
-    client("dynamodb").create_table(
-        TableName="shop-workers-state",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-        Tags=listed(OURS),
-    )
+    _table("shop-workers-state", OURS)
     arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/shop-workers-state"
     calls.answers["GetResources"] = lambda _: {"ResourceTagMappingList": [{"ResourceARN": arn, "Tags": listed(OURS)}]}
     calls.answers["DescribeTable"] = lambda _: {"Table": {"TableStatus": "DELETING"}}
@@ -657,15 +884,26 @@ class Context:
         return 30_000
 
 
-def pass_on_schedule(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    class Later(datetime):
+def pass_on_schedule(monkeypatch: pytest.MonkeyPatch, at: datetime = LATER) -> dict[str, Any]:
+    class Then(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:  # noqa: ARG003
-            return LATER
+            return at
 
-    monkeypatch.setattr(import_module("sweep"), "datetime", Later)
+    monkeypatch.setattr(import_module("sweep"), "datetime", Then)
     report: dict[str, Any] = import_module("handler").handler({}, Context())
     return report
+
+
+@pytest.mark.parametrize(("hours_left", "mails"), [(25, 0), (23, 1), (19, 0)])
+def test_somebody_hears_once_that_the_last_day_has_begun(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch, hours_left: int, mails: int
+) -> None:
+    client("sns").create_topic(Name="alerts")
+    make_stack("shop-network")
+    pass_on_schedule(monkeypatch, datetime.now(UTC) + timedelta(days=7, hours=-hours_left))
+    assert calls.of("Publish", "Subject") == ["Teardown of shop: its last day has begun"] * mails
+    assert all("stack shop-network: lives until" in message for message in calls.of("Publish", "Message"))
 
 
 def test_on_the_schedule_the_last_stack_is_deleted_but_not_waited_for(
@@ -691,6 +929,9 @@ def test_somebody_hears_of_what_refuses_and_nobody_of_the_rest(calls: Calls, mon
     assert calls.of("Publish", "TopicArn") == [TOPIC_OF_MOTO]
 
 
+HERE = ["--account", ACCOUNT, "--environment", "shop", "--region", REGION]
+
+
 @pytest.mark.parametrize(("refuses", "code"), [(False, 0), (True, 1)])
 def test_the_command_reports_as_json_and_by_its_exit_code(
     calls: Calls, capsys: pytest.CaptureFixture[str], refuses: bool, code: int
@@ -698,8 +939,7 @@ def test_the_command_reports_as_json_and_by_its_exit_code(
     disk = volume(OURS)
     if refuses:
         calls.refuse("DeleteVolume", "VolumeId", disk)
-    arguments = ["--environment", "shop", "--region", REGION, "--now", "--json"]
-    assert import_module("sweep").main(arguments) == code
+    assert import_module("sweep").main([*HERE, "--now", "--json"]) == code
     report = json.loads(capsys.readouterr().out)
     assert [line["what"] for line in report["refused" if refuses else "removed"]] == [f"ec2:volume {disk}"]
 
@@ -709,5 +949,24 @@ def test_without_an_answer_from_aws_the_command_says_so(calls: Calls, capsys: py
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "you may not"}}, "DescribeStacks")
 
     calls.answers["DescribeStacks"] = refused
-    assert import_module("sweep").main(["--environment", "shop", "--region", REGION]) == 2
+    assert import_module("sweep").main(HERE) == 2
     assert "you may not" in capsys.readouterr().err
+
+
+def test_with_the_credentials_of_another_account_the_command_does_nothing(
+    calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = volume(OURS)
+    calls.seen.clear()
+    assert import_module("sweep").main(["--account", "210987654321", *HERE[2:], "--now"]) == 1
+    assert [name for name, _ in calls.seen] == ["GetCallerIdentity"]
+    assert volumes() == {disk}
+    said = "These credentials are of account 123456789012, not 210987654321; nothing was done\n"
+    assert capsys.readouterr().err == said
+
+
+def test_the_command_wants_to_know_the_account(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        import_module("sweep").main([*HERE[2:], "--now"])
+    assert (refused.value.code, calls.seen) == (2, [])
+    assert "--account" in capsys.readouterr().err

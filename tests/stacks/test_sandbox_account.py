@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blueprint.environment import SANDBOX_BUDGET_USD, Environment, load
-from tests.stacks.reading import of_type, properties, template
+from tests.stacks.reading import of_type, properties, statements, template
 from workbench.templates import read_assembly
 
 STAGES = (1, 2, 3, 4, 5)
@@ -89,6 +89,38 @@ def test_what_may_refuse_to_go_goes_before_the_teardown(sandbox: dict[int, Path]
     [schedule] = of_type(network, "AWS::Scheduler::Schedule")
     [stubborn] = of_type(network, type_).values()
     assert schedule in stubborn["DependsOn"]
+
+
+# What the teardown may remove because of its name, and how CloudFormation makes such a name of those of the stack and
+# of the resource; S3 and RDS take no capitals.
+NAMED: dict[str, tuple[str, Callable[[str, str], str]]] = {
+    "AWS::DynamoDB::Table": ("dynamodb:DeleteTable", lambda stack, name: f"table/{stack}-{name}-A1"),
+    "AWS::RDS::DBInstance": (
+        "logs:DeleteLogGroup",
+        lambda stack, name: f"/aws/rds/instance/{stack}-{name.lower()}-a1/postgresql",
+    ),
+    "AWS::S3::Bucket": ("s3:DeleteBucket", lambda stack, name: f"{stack}-{name.lower()}-a1"),
+}
+NEIGHBOURS = ("shop-data", "shop-data-database", "shop-edge-cdn", "shop-network-x", "shop-workers", "shop-workers-st")
+
+
+def plain(arns: Any) -> list[str]:
+    arns = arns if isinstance(arns, list) else [arns]
+    return [arn if isinstance(arn, str) else "".join(map(str, arn["Fn::Join"][1])) for arn in arns]
+
+
+@pytest.mark.parametrize("type_", NAMED)
+def test_the_teardown_may_remove_what_is_named_as_ours_and_nothing_of_a_neighbour(
+    sandbox: dict[int, Path], type_: str
+) -> None:
+    action, name_of = NAMED[type_]
+    by_name = [one for one in statements(template(sandbox[5], "network"), action) if "Condition" not in one]
+    patterns = [arn.split(":", 5)[5].removeprefix("log-group:") for one in by_name for arn in plain(one["Resource"])]
+    resources = [(role, name) for role, name, _ in in_all_stacks(sandbox[5], type_)]
+    assert resources
+    for role, resource in resources:
+        names = [name_of(f"{environment}-{role}", resource) for environment in ("shop", *NEIGHBOURS)]
+        assert [name for name in names if any(fnmatchcase(name, each) for each in patterns)] == names[:1]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Deploy an environment with the real CDK command line. Before anything is changed: the account must be the environment's
 own; bootstrap, zones, image, hosted zone, mail and quotas are asked about; the change against what is deployed is
-foreseen; and what others rely on leaves its template or is replaced only with --reason. Shows cost and risk, then asks.
+foreseen; and what others rely on leaves its template, is replaced or loses its protection only with --reason. Over
+stacks that keep data nothing is deployed that would not. Shows cost and risk, then asks.
 
 AWS_PROFILE chooses the credentials. With AWS_ENDPOINT_URL on this machine it deploys to a local AWS.
 """
@@ -72,46 +73,48 @@ def _deploy(options: argparse.Namespace) -> int:
     from blueprint.environment import load
     from workbench import usage
     from workbench.compare import compare, facts
-    from workbench.deploy import command_line, guard, outcome, preflight
+    from workbench.deploy import Refused, command_line, guard, moves, outcome, preflight
     from workbench.deploy import plan as planning
     from workbench.deploy.gate import good_reason
     from workbench.deploy.live import Account, Aws
     from workbench.report import deploy as report
 
-    reason = good_reason(options.reason)
+    reason, drained = good_reason(options.reason), options.drained
     environment = load(options.environment, stage=options.stage, name=options.name)
     aws = Aws(environment.region)
-    caller = guard.guard(environment, aws)
+    live, caller = Account(aws), guard.guard(environment, aws)
     say(f"Account {caller.account}, as {caller.arn}. Writing the templates ...")
-    live, folder, now = Account(aws), planning.FOLDER / environment.name, datetime.now(UTC)
-    plan = planning.plan(
-        environment, live, folder, lambda stage: load(options.environment, stage=str(stage), name=options.name)
-    )
-    checks = []
-    for check in preflight.checks(environment, plan.steps[-1].assembly, plan.outlook, aws, today=now.date()):
-        say(report.check(check))
-        checks.append(check)
-    moderate = usage.named("moderate")
-    before, after = (
-        facts(label, side, moderate, region=environment.region)
-        for label, side in (("deployed", plan.before), ("wanted", plan.after))
-    )
-    say(report.prospect(plan, compare(before, after)))
-    objections = planning.objections(plan, live, checks, reason=reason, drained=options.drained)
-    if objections:
-        complain(report.refused(objections))
-        return FAILED
-    if options.dry_run:
-        say("\nNothing was changed; without --dry-run it would be asked now.")
-        return 0
-    if not (options.yes or agreed(environment.name, "Deploy", typed=plan.keeps_data)):
-        return FAILED
-    planning.record(plan, caller, aws, folder, now, reason=reason, drained=options.drained)
-    for number, step in enumerate(plan.steps, 1):
-        say(f"\nPass {number} of {len(plan.steps)}: {step.wanted.title}")
-        if step.wanted.waits_for_edge:
-            _wait(outcome.site(environment, step.outlook.before, live, aws), local=guard.is_local())
-        command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason)
+    with planning.own_folder(environment.name) as folder:
+        plan = planning.plan(
+            environment, live, folder, lambda stage: load(options.environment, stage=str(stage), name=options.name)
+        )
+        checks, today = [], datetime.now(UTC).date()
+        for check in preflight.checks(environment, plan.steps[-1].assembly, plan.outlook, aws, today=today):
+            say(report.check(check))
+            checks.append(check)
+        moderate = usage.named("moderate")
+        before, after = (
+            facts(label, side, moderate, region=environment.region)
+            for label, side in (("deployed", plan.before), ("wanted", plan.after))
+        )
+        say(report.prospect(plan, compare(before, after)))
+        if objections := planning.objections(plan, live, checks, reason=reason, drained=drained):
+            raise Refused(report.refused(objections))
+        if options.dry_run:
+            say("\nNothing was changed; without --dry-run it would be asked now.")
+            return 0
+        if not (options.yes or agreed(environment.name, "Deploy", typed=plan.keeps_data)):
+            return FAILED
+        if not guard.is_local():
+            moves.settle((step.outlook for step in plan.steps), say)
+        if objections := planning.changed_since(plan, live, drained=drained):
+            raise Refused(report.refused(objections))
+        with planning.recorded(plan, caller, aws, folder, reason=reason, drained=drained):
+            for number, step in enumerate(plan.steps, 1):
+                say(f"\nPass {number} of {len(plan.steps)}: {step.wanted.title}")
+                if step.wanted.waits_for_edge:
+                    _wait(outcome.outcome(environment, step.outlook.before, live, aws).url, local=guard.is_local())
+                command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason)
     asked = f"{options.environment} --name {options.name}" if options.name else options.environment
     say(report.done(plan, asked, outcome.outcome(environment, plan.after, live, aws)))
     return 0

@@ -40,39 +40,41 @@ def _destroy(options: argparse.Namespace) -> int:
     from blueprint.environment import load
     from blueprint.profiles import PROFILES
     from workbench.deploy import command_line, guard, leftovers
+    from workbench.deploy.gate import keepers
     from workbench.deploy.live import Account, Aws, deployed, stacks
-    from workbench.deploy.plan import FOLDER
+    from workbench.deploy.plan import own_folder
     from workbench.report import deploy as report
     from workbench.synth import synth
     from workbench.templates import read_assembly
 
     environment = load(options.environment, name=options.name)
-    keeps_data = PROFILES[environment.profile].keep_data
+    profile, name = PROFILES[environment.profile], environment.name
     aws = Aws(environment.region)
     guard.guard(environment, aws)
-    live, name = Account(aws), environment.name
-    # Only the names of the stacks matter, and they are the same at every stage.
-    assembly = synth(environment, FOLDER / name / "assembly", bundle=False)
-    wanted = read_assembly(assembly)
-    there = deployed(wanted, live)
-    kept = leftovers.kept(there, live)
-    say(report.going(name, [stack.name for stack in there.stacks[::-1]], kept, keeps_data))
-    objections = list(leftovers.protected(there, live))
-    if objections:
-        complain(report.refused(objections))
-        return FAILED
-    if options.dry_run:
-        return 0
-    if not (options.yes or agreed(name, "Destroy", typed=keeps_data)):
-        return FAILED
-    if not keeps_data:
-        leftovers.sweep(name, environment.region)
-    cdk = command_line.cdk(assembly)
-    for stack, _ in reversed(list(stacks(there, live))):
-        cdk(["destroy", stack.name, "--exclusively", "--force"])
-    deleted = leftovers.orphans(name, aws, record=not keeps_data)
-    for path in deleted:
-        leftovers.delete(path, aws)
+    live = Account(aws)
+    with own_folder(name) as folder:
+        # Only the names of the stacks matter, and they are the same at every stage.
+        assembly = synth(environment, folder / "assembly", bundle=False)
+        wanted = read_assembly(assembly)
+        there = deployed(wanted, live)
+        kept = leftovers.kept(there, live)
+        # What is deployed counts too: a file may say less than the stacks of its name.
+        keeps_data = profile.keep_data or any(keepers(there))
+        say(report.going(name, [stack.name for stack in there.stacks[::-1]], kept, keeps_data))
+        objections = list(leftovers.protected(there, live, aws))
+        if objections:
+            complain(report.refused(objections))
+            return FAILED
+        if options.dry_run:
+            return 0
+        if not (options.yes or agreed(name, "Destroy", typed=keeps_data)):
+            return FAILED
+        if not keeps_data:
+            leftovers.sweep(environment, endless=profile.time_to_live_days is None)
+        cdk = command_line.cdk(assembly)
+        for stack, _ in reversed(list(stacks(there, live))):
+            cdk(["destroy", stack.name, "--exclusively", "--force"])
+    deleted = leftovers.delete_parameters(name, aws, record=not keeps_data)
     left = leftovers.tagged(name, aws, sorted({stack.region for stack in wanted.stacks}))
     say(report.gone(name, kept, deleted, left))
     return 0

@@ -97,6 +97,7 @@ def show(options: argparse.Namespace) -> int:
             print(json.dumps({"running": False}) if options.json else _silence(options.folder))
             return FAILED
         facts = {"running": True, "url": running.url, **asdict(running), **local.contents(running)}
+        del facts["key"]  # that is for `env` only
     except CannotStart as problem:
         return complain(problem)
     print(json.dumps(facts, indent=2) if options.json else report.status(facts, width=terminal_width()))

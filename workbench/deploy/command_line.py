@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -17,7 +18,6 @@ from workbench.templates import StackTemplate
 Run = Callable[[Sequence[str]], None]
 """Runs `cdk` with these arguments, or raises Refused."""
 
-CHANGE_SET = "blueprint-deploy"
 # Somebody has agreed already, to more than the command line could show.
 AGREED = ("--require-approval", "never", "--progress", "events")
 ALONE = ("--exclusively", *AGREED)
@@ -48,23 +48,25 @@ def cdk(assembly: Path) -> Run:
 
 def deploy(outlook: Outlook, live: Live, run: Run, reason: str | None) -> None:
     """Deploy every stack in the order of the direction; CloudFormation's word on changed ones is asked before."""
+    # A name of its own, so that two who deploy at a time execute only what each of them has read.
+    name = f"blueprint-deploy-{secrets.token_hex(4)}"
+    named = ["--change-set-name", name, *AGREED]
     for group in groups(outlook):
         if len(group) > 1 or not is_judged(group[0], outlook):
             run(["deploy", *(stack.name for stack in group), *ALONE])
             continue
         (stack,) = group
-        prepare = ["--method", "prepare-change-set", "--change-set-name", CHANGE_SET]
-        run(["deploy", stack.name, *ALONE, *prepare])
-        said = live.change_set(stack.name, stack.region, CHANGE_SET)
+        run(["deploy", stack.name, "--exclusively", "--method", "prepare-change-set", *named])
+        said = live.change_set(stack.name, stack.region, name)
         try:
             refuse_unforeseen(stack, said, outlook, reason)
         except Refused:
-            live.discard(stack.name, stack.region, CHANGE_SET)
+            live.discard(stack.name, stack.region, name)
             raise
         if said.empty:
-            live.discard(stack.name, stack.region, CHANGE_SET)
+            live.discard(stack.name, stack.region, name)
         else:
-            run(["deploy", stack.name, "--method", "execute-change-set", "--change-set-name", CHANGE_SET, *AGREED])
+            run(["deploy", stack.name, "--method", "execute-change-set", *named])
 
 
 def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
@@ -81,8 +83,14 @@ def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
 
 
 def is_judged(stack: StackTemplate, outlook: Outlook) -> bool:
-    """Whether there is something that CloudFormation may say: a change of a stack that exists and stays."""
-    return _is_there(stack, outlook) and bool(stack.resources) and outlook.touches(stack.role)
+    """Whether there is something that CloudFormation may say: of a stack that exists and stays, anything differs."""
+    there = outlook.before.stack(stack.role)
+    return there is not None and bool(stack.resources) and _told(there) != _told(stack)
+
+
+def _told(stack: StackTemplate) -> tuple[object, ...]:
+    """What the command line tells CloudFormation of a stack."""
+    return stack.template, stack.tags, stack.termination_protection
 
 
 def _is_there(stack: StackTemplate, outlook: Outlook) -> bool:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from blueprint.environment import ENVIRONMENTS, UNSET_ACCOUNT, Environment
-from blueprint.profiles import PROFILES
+from blueprint.environment import UNSET_ACCOUNT, Environment
 from workbench.deploy import Refused
 
 
@@ -30,20 +27,13 @@ class Caller:
     arn: str
 
 
-def guard(
-    environment: Environment,
-    aws: Clients,
-    *,
-    variables: Mapping[str, str] = os.environ,
-    folder: Path = ENVIRONMENTS,
-) -> Caller:
+def guard(environment: Environment, aws: Clients, *, variables: Mapping[str, str] = os.environ) -> Caller:
     """The caller, who is in the environment's own account; everybody else is refused."""
     if environment.account == UNSET_ACCOUNT and not is_local(variables):
         raise Refused(
             f"{environment.name}: account is not set, and only a local AWS has none; write the twelve digits that "
             "`aws sts get-caller-identity` prints as account in the environment's file, or run `blueprint sandbox up`"
         )
-    _keep_away_from_data(environment, folder)
     found = aws.client("sts").get_caller_identity()
     if found["Account"] != environment.account:
         raise Refused(
@@ -67,23 +57,3 @@ def _is_loopback(address: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _keep_away_from_data(environment: Environment, folder: Path) -> None:
-    """An environment that keeps nothing has no place in an account where another one keeps its data."""
-    if environment.account == UNSET_ACCOUNT or PROFILES[environment.profile].keep_data:
-        return
-    for file in sorted(folder.glob("*.toml")):
-        try:
-            other = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise Refused(
-                f"{environment.name}: {file.name} cannot be read, and it may be about an environment whose data is in "
-                "this account; put it right first"
-            ) from None
-        profile = PROFILES.get(str(other.get("profile")))
-        if other.get("account") == environment.account and (profile is None or profile.keep_data):
-            raise Refused(
-                f"{environment.name}: account {environment.account} is that of {other.get('name')} ({file.name}), "
-                f"which keeps data, and the profile {environment.profile} deletes without asking; use another account"
-            )

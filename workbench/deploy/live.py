@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from workbench.templates import Assembly, StackTemplate
 
+ENVIRONMENT_TAG, LIFE_TAG = "shop:environment", "shop:time-to-live"
 _SSM = "AWS::SSM::Parameter::Value<"
 READY = (
     "CREATE_COMPLETE",
@@ -21,7 +22,7 @@ READY = (
 WAYS_OUT = {
     "IN_PROGRESS": "somebody else is at it; wait until it has ended: aws cloudformation describe-stack-events",
     "UPDATE_ROLLBACK_FAILED": "put right what the events name, then: aws cloudformation continue-update-rollback",
-    "UPDATE_FAILED": "take back the change that failed: cdk rollback",
+    "UPDATE_FAILED": "take back the change that failed (a local AWS cannot: cdk deploy --no-rollback): cdk rollback",
     "DELETE_FAILED": "put right what the events name, then: aws cloudformation delete-stack",
     "": "it was never complete and can only go: aws cloudformation delete-stack",
 }
@@ -36,6 +37,7 @@ class Deployed:
     template: Mapping[str, Any]
     parameters: Mapping[str, str] = field(default_factory=dict)  # with what AWS found where they name a parameter
     protected: bool = False  # against deletion of the whole stack
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Account:
                 for one in found.get("Parameters", [])
             },
             protected=bool(found.get("EnableTerminationProtection")),
+            tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
         )
 
     def parameter(self, name: str) -> str | None:
@@ -159,10 +162,20 @@ def _template(body: Any) -> Mapping[str, Any]:
 
 def deployed(wanted: Assembly, live: Live) -> Assembly:
     """What is in the account of the stacks that an environment has."""
+    return as_assembly(stacks(wanted, live))
+
+
+def as_assembly(found: Iterable[tuple[StackTemplate, Deployed]]) -> Assembly:
+    """What is deployed instead of what is wanted."""
     return Assembly(
         tuple(
-            replace(stack, template=_with_values(there.template, there.parameters))
-            for stack, there in stacks(wanted, live)
+            replace(
+                stack,
+                template=_with_values(there.template, there.parameters),
+                termination_protection=there.protected,
+                tags=there.tags,
+            )
+            for stack, there in found
         )
     )
 
@@ -208,9 +221,9 @@ def _with_values(template: Mapping[str, Any], values: Mapping[str, str]) -> Mapp
     return {**template, "Parameters": {**written, **given}} if given else template
 
 
-def stuck(wanted: Assembly, live: Live) -> Iterator[str]:
+def stuck(found: Iterable[Deployed]) -> Iterator[str]:
     """Stacks in a state that takes no update, each with the way out."""
-    for _, there in stacks(wanted, live):
+    for there in found:
         if there.status not in READY:
             way = next(text for end, text in WAYS_OUT.items() if there.status.endswith(end))
             yield f"{there.name} is {there.status}: {way} {'' if ': cdk ' in way else '--stack-name '}{there.name}"

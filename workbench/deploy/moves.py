@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from blueprint.environment import GROUP_RULES, PREFIX_LIST_RULES, Environment
@@ -16,6 +17,8 @@ from workbench.transition.rule import replica
 
 HOST, VOLUME, FLEET = "AWS::EC2::Instance", "AWS::EC2::Volume", "AWS::AutoScaling::AutoScalingGroup"
 DATABASE, QUEUE, DISTRIBUTION = "AWS::RDS::DBInstance", "AWS::SQS::Queue", "AWS::CloudFront::Distribution"
+# SQS: counts hold "at least 1 minute after the producers stop sending messages" (GetQueueAttributes).
+SETTLE_SECONDS = 90
 RULE_OF_LISTENER = "AWS::ElasticLoadBalancingV2::ListenerRule"
 # The type whose presence tells that a stage has a part.
 PARTS = {
@@ -101,6 +104,15 @@ def unprepared(environment: Environment, outlook: Outlook, live: Live, *, draine
     yield from _rows_left_behind(environment.name, outlook, live)
     yield from _files_left_behind(environment.name, outlook, live)
     yield from _work_left_behind(environment.name, outlook, live, drained=drained)
+
+
+def settle(
+    outlooks: Iterable[Outlook], say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Where queues go: the time after which their counts hold, so that the look after it is the one that counts."""
+    if any(_going(outlook, QUEUE) for outlook in outlooks):
+        say(f"Queues go. SQS counts late, so {SETTLE_SECONDS} s pass before they are looked at once more ...")
+        sleep(SETTLE_SECONDS)
 
 
 def _going(outlook: Outlook, *kinds: str) -> list[Resource]:

@@ -45,11 +45,6 @@ def outcome(environment: Environment, assembly: Assembly, live: Live, aws: Clien
     )
 
 
-def site(environment: Environment, assembly: Assembly, live: Live, aws: Clients) -> str | None:
-    """The address that visitors use, without a path."""
-    return _url(environment, dict(_ids(assembly, live).values()), aws)
-
-
 def _ids(assembly: Assembly, live: Live) -> dict[str, tuple[str, str]]:
     """Logical id -> type and physical id, of everything that says where things are."""
     wanted = (DISTRIBUTION, BALANCER, ADDRESS, DASHBOARD, HOST, FLEET)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 
 from blueprint.environment import Environment
 from blueprint.profiles import PROFILES
 from workbench.deploy import Refused, moves
-from workbench.deploy.gate import Outlook, foresee, lock_problems, loss_problems
+from workbench.deploy.gate import Outlook, foresee, keepers, lock_problems, loss_problems
 from workbench.deploy.guard import Caller, Clients
-from workbench.deploy.live import Live, as_of_now, deployed, stuck
+from workbench.deploy.live import ENVIRONMENT_TAG, LIFE_TAG, Deployed, Live, as_assembly, as_of_now, stacks, stuck
 from workbench.deploy.preflight import Answer, Check
 from workbench.synth import ROOT, synth
 from workbench.templates import Assembly, read_assembly
@@ -21,6 +25,8 @@ from workbench.templates import Assembly, read_assembly
 # Names of environments are shorter than the first step of this path, so it is nobody's own.
 RECORD = "/blueprint-deployments/{name}"
 FOLDER = ROOT / "build" / "deploy"
+FAILED_RUNS_STAY_SECONDS = 7 * 24 * 60 * 60
+MOST_SIGNS = 5  # of those that something is no sandbox
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,7 @@ class Plan:
     """All passes of one deployment."""
 
     environment: Environment
+    found: tuple[Deployed, ...]
     before: Assembly
     steps: tuple[Step, ...]
 
@@ -54,16 +61,30 @@ class Plan:
         return PROFILES[self.environment.profile].keep_data
 
 
+@contextmanager
+def own_folder(name: str) -> Iterator[Path]:
+    """A folder for one run alone, so that no other one changes what is agreed to; it stays a week if the run fails."""
+    (FOLDER / name).mkdir(parents=True, exist_ok=True)
+    for old in (FOLDER / name).glob("run-*"):
+        if time.time() - old.stat().st_mtime > FAILED_RUNS_STAY_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(mkdtemp(prefix="run-", dir=FOLDER / name))
+    yield folder
+    shutil.rmtree(folder)
+
+
 def plan(
     environment: Environment, live: Live, folder: Path, at_stage: Callable[[int], Environment], *, bundle: bool = True
 ) -> Plan:
     """What deploying an environment over what is there takes; nothing is changed by asking."""
-    last = synth(environment, folder / "assembly", bundle=bundle)
+    last = synth(environment, folder / "last-pass", bundle=bundle)
     after = as_of_now(read_assembly(last), live)
-    problems = list(stuck(after, live))
+    pairs = tuple(stacks(after, live))
+    found = tuple(deployed for _, deployed in pairs)
+    there = before = as_assembly(pairs)
+    problems = [*stuck(found), *_no_sandbox(environment, before)]
     if problems:
         raise Refused("\n".join(problems))
-    there = before = deployed(after, live)
     steps: list[Step] = []
     for wanted in moves.passes(environment, before, at_stage):
         assembly, then = last, after
@@ -73,7 +94,27 @@ def plan(
         steps.append(Step(wanted, assembly, foresee(there, then)))
         # A stack that is empty in this pass is gone in the next.
         there = replace(then, stacks=tuple(stack for stack in then.stacks if stack.resources))
-    return Plan(environment, before, tuple(steps))
+    return Plan(environment, found, before, tuple(steps))
+
+
+def _no_sandbox(environment: Environment, there: Assembly) -> Iterator[str]:
+    """Why an environment that keeps nothing may not take over what is deployed: all of it would end with its time."""
+    protection = PROFILES[environment.profile]
+    if protection.keep_data:
+        return
+    signs = list(keepers(there))
+    for stack in there.stacks:
+        if stack.tags.get(ENVIRONMENT_TAG) != environment.name:
+            signs.append(f"{stack.name} has no tag {ENVIRONMENT_TAG}={environment.name}")
+        elif protection.time_to_live_days is not None and LIFE_TAG not in stack.tags:
+            signs.append(f"{stack.name} has no tag {LIFE_TAG}, so it was not made to end")
+    if signs:
+        more = f", and {len(signs) - MOST_SIGNS} more signs" if len(signs) > MOST_SIGNS else ""
+        yield (
+            f"{environment.name}: what is deployed is no sandbox, and the profile {environment.profile} would delete "
+            f"it without asking: {', '.join(signs[:MOST_SIGNS])}{more}. No reason helps; put the profile or the name "
+            "right, or destroy what is there first"
+        )
 
 
 def objections(plan: Plan, live: Live, checks: list[Check], *, reason: str | None, drained: bool) -> list[str]:
@@ -82,31 +123,65 @@ def objections(plan: Plan, live: Live, checks: list[Check], *, reason: str | Non
     for step in plan.steps:
         found += lock_problems(step.outlook)
         found += loss_problems(step.outlook, reason)
-        found += moves.unprepared(plan.environment, step.outlook, live, drained=drained)
-    return list(dict.fromkeys(found))
+    return [*dict.fromkeys(found), *_unprepared(plan, live, drained=drained)]
+
+
+def changed_since(plan: Plan, live: Live, *, drained: bool) -> list[str]:
+    """What stops it after all: somebody has changed a stack, a pointer or a queue while it was being agreed to."""
+    before = {stack.name: stack for stack in plan.found}
+    now = {stack.name: stack for _, stack in stacks(plan.after, live)}
+    told = (
+        f"{name} has changed since it was read; deploy again, and look at what is said then"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    )
+    return [*told, *_unprepared(plan, live, drained=drained)]
+
+
+def _unprepared(plan: Plan, live: Live, *, drained: bool) -> list[str]:
+    found = (moves.unprepared(plan.environment, step.outlook, live, drained=drained) for step in plan.steps)
+    return list(dict.fromkeys(problem for problems in found for problem in problems))
 
 
 def _stops(check: Check, reason: str | None) -> bool:
     return check.answer is Answer.REFUSES or (check.answer is Answer.EXPIRED and not reason)
 
 
-def record(
-    plan: Plan, caller: Caller, aws: Clients, folder: Path, now: datetime, *, reason: str | None, drained: bool
-) -> None:
-    """Who deployed what, when and why: beside the assembly, and with a reason in the account too, where all see it."""
+@contextmanager
+def recorded(
+    plan: Plan,
+    caller: Caller,
+    aws: Clients,
+    folder: Path,
+    *,
+    reason: str | None,
+    drained: bool,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[None]:
+    """Writes down who deploys what and why, and then how it ended; what needed a reason in the account too."""
+
+    def write(state: str, **more: object) -> None:
+        told = {"run": folder.name, "at": clock().isoformat(timespec="seconds"), "state": state, **more}
+        with (folder.parent / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(told) + "\n")
+
+    outlooks = [step.outlook for step in plan.steps]
+    losses = {f"{loss.stack}.{loss.id}" for outlook in outlooks for loss in outlook.losses}
     told = {
-        "at": now.isoformat(timespec="seconds"),
         "by": caller.arn,
         "stage": plan.environment.stage.number,
         "passes": [step.wanted.title for step in plan.steps],
-        "losses": sorted({f"{loss.stack}.{loss.id}" for step in plan.steps for loss in step.outlook.losses}),
         "reason": reason,
         "drained": drained,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(told) + "\n")
-    if reason or drained:
-        del told["losses"]  # the parameter has 4 KiB, and the log has them
+    if reason or drained:  # without what is lost: a parameter has 4 KiB
+        began = {"began": clock().isoformat(timespec="seconds"), **told}
         path = RECORD.format(name=plan.environment.name)
-        aws.client("ssm").put_parameter(Name=path, Value=json.dumps(told), Type="String", Overwrite=True)
+        aws.client("ssm").put_parameter(Name=path, Value=json.dumps(began), Type="String", Overwrite=True)
+    write("began", **told, losses=sorted(losses.union(*(outlook.unguarded for outlook in outlooks))))
+    state = "failed"
+    try:
+        yield
+        state = "deployed"
+    finally:
+        write(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -21,6 +21,15 @@ OLDEST_IMAGE_DAYS = 180
 EDGE_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 UNRESERVED = 100  # Lambda keeps this many for functions that reserve nothing
 ZONES = 3
+CERTIFICATE, IDENTITY, RECORD_SET = (
+    "AWS::CertificateManager::Certificate",
+    "AWS::SES::EmailIdentity",
+    "AWS::Route53::RecordSet",
+)
+# Any of these names in a CAA record lets ACM issue (ACM guide, "Configure a CAA record").
+ISSUERS = frozenset({"amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"})
+Records = Mapping[tuple[str, str], Mapping[str, Any]]
+"""What a zone holds, by name and type."""
 
 
 class Answer(StrEnum):
@@ -49,8 +58,9 @@ def checks(environment: Environment, assembly: Path, outlook: Outlook, aws: Clie
         ("zones", lambda: _zones(environment, aws)),
         ("image", lambda: _image(environment, aws, today)),
         ("edge addresses", lambda: _edge_list(environment, after, aws)),
-        ("hosted zone", lambda: _hosted_zone(environment, aws)),
-        ("mail", lambda: _mail(after, aws)),
+        ("hosted zone", lambda: _hosted_zone(environment, outlook, aws)),
+        ("mail identity", lambda: _mail_identity(environment, outlook, aws)),
+        ("mail", lambda: _mail(environment, aws)),
         ("quotas", lambda: _quotas(outlook, after, aws)),
     )
     for name, ask in asked:
@@ -140,29 +150,112 @@ def edge_list(aws: Clients) -> str | None:
     return str(found[0]["PrefixListId"]) if found else None
 
 
-def _hosted_zone(environment: Environment, aws: Clients) -> Iterator[Check]:
+def _hosted_zone(environment: Environment, outlook: Outlook, aws: Clients) -> Iterator[Check]:
     if environment.hosted_zone_id is None:
         return
     route53 = aws.client("route53")
     try:
-        zone = route53.get_hosted_zone(Id=environment.hosted_zone_id)["HostedZone"]
+        found = route53.get_hosted_zone(Id=environment.hosted_zone_id)
     except route53.exceptions.NoSuchHostedZone:
         told = f"{environment.hosted_zone_id} is not in account {environment.account}; put hosted_zone_id right"
         yield Check("hosted zone", Answer.REFUSES, told)
         return
+    zone = found["HostedZone"]
     name = zone["Name"].rstrip(".")
     if zone.get("Config", {}).get("PrivateZone"):
         yield Check("hosted zone", Answer.REFUSES, f"{name} is private; certificates and visitors need a public one")
-    elif f".{environment.domain}".endswith(f".{name}"):
-        told = f"{name} holds {environment.domain}; its name servers must be those that the registrar has"
-        yield Check("hosted zone", Answer.HOLDS, told)
-    else:
+    elif not f".{environment.domain}".endswith(f".{name}"):
         told = f"{environment.hosted_zone_id} is {name}, which cannot hold {environment.domain}; put one of them right"
         yield Check("hosted zone", Answer.REFUSES, told)
+    else:
+        servers = ", ".join(found["DelegationSet"]["NameServers"])
+        told = f"{name} holds {environment.domain}; `dig +short NS {name}` must say {servers}, or certificates wait"
+        yield Check("hosted zone", Answer.HOLDS, told)
+        pages = route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=environment.hosted_zone_id)
+        rows = [row for page in pages for row in page["ResourceRecordSets"]]
+        records = {(row["Name"].rstrip("."), row["Type"]): row for row in rows}
+        yield from _records(outlook, records)
+        yield from _certificates(outlook, records, aws)
 
 
-def _mail(after: list[Resource], aws: Clients) -> Iterator[Check]:
-    if not any(resource.type == "AWS::SES::EmailIdentity" for resource in after):
+def _records(outlook: Outlook, there: Records) -> Iterator[Check]:
+    """Records that a stack would make: CloudFormation takes over none that is there."""
+    wanted = [one.properties for one in _new(outlook, RECORD_SET) if isinstance(one.properties["Name"], str)]
+    names = [(str(one["Name"]).rstrip("."), kind) for one in wanted for kind in sorted({str(one["Type"]), "CNAME"})]
+    taken = [f"{name} ({kind})" for name, kind in names if (name, kind) in there]
+    if taken:
+        told = (
+            f"{', '.join(taken)}: in the zone already, and the stacks would make it; delete it right before deploying"
+        )
+        yield Check("records", Answer.REFUSES, told)
+    elif wanted:
+        yield Check("records", Answer.HOLDS, f"{', '.join(dict(names))}: free")
+
+
+def _certificates(outlook: Outlook, records: Records, aws: Clients) -> Iterator[Check]:
+    """Stacks make certificates and the records that prove them; a CAA record of somebody's may be in the way."""
+    regions, before = {stack.role: stack.region for stack in outlook.after.stacks}, resources(outlook.before)
+    for one in resources(outlook.after).values():
+        if one.type != CERTIFICATE:
+            continue
+        name, region, new = f"certificate of {one.stack}", regions[one.stack], one.key not in before
+        domains = [str(one.properties["DomainName"]), *map(str, one.properties.get("SubjectAlternativeNames", []))]
+        if shut := next(filter(None, (_shut_out(domain, records) for domain in domains)), None):
+            told = f'CAA of {shut} names other authorities than Amazon, so ACM issues none; add: 0 issue "amazon.com"'
+            yield Check(name, Answer.REFUSES if new else Answer.WARNS, told)
+        elif new:
+            yield Check(name, Answer.HOLDS, f"is made in {region}, and proven by records in the zone")
+        else:
+            rows = _all(aws, "acm", "list_certificates", "CertificateSummaryList", region)
+            bad = [row for row in rows if row["DomainName"] == domains[0] and row["Status"] != "ISSUED"]
+            told = ", ".join(f"{row['CertificateArn']} is {row['Status']}" for row in bad)
+            look = f"; look: aws acm describe-certificate --region {region} --certificate-arn ..."
+            yield Check(name, *((Answer.WARNS, told + look) if bad else (Answer.HOLDS, "issued")))
+
+
+def _shut_out(domain: str, records: Records) -> str | None:
+    """Whose CAA record keeps ACM from this domain: the nearest one counts, of the domain or above it in the zone."""
+    while "." in domain and (domain, "CAA") not in records:
+        domain = domain.partition(".")[2]
+    values = [row["Value"].split(None, 2) for row in records.get((domain, "CAA"), {}).get("ResourceRecords", [])]
+    issuers = {value.strip('"').partition(";")[0].strip() for _, tag, value in values if tag == "issue"}
+    return domain if issuers and not issuers & ISSUERS else None
+
+
+def _mail_identity(environment: Environment, outlook: Outlook, aws: Clients) -> Iterator[Check]:
+    """A domain's identity is made by a stack; that of a single address is a person's who clicks."""
+    name = environment.domain or environment.alarm_email
+    if name is None:
+        return
+    ses = aws.client("sesv2")
+    try:
+        found = ses.get_email_identity(EmailIdentity=name)
+    except ses.exceptions.NotFoundException:
+        found = None
+    new, command = bool(_new(outlook, IDENTITY)), f"email-identity --email-identity {name}"
+    if new and found:
+        told = f"{name} is there, and a stack would make it; if nobody else sends as it: aws sesv2 delete-{command}"
+        yield Check("mail identity", Answer.REFUSES, told)
+    elif new:
+        yield Check("mail identity", Answer.HOLDS, f"{name} is made, and proven by records in the zone")
+    elif found and found.get("VerifiedForSendingStatus"):
+        yield Check("mail identity", Answer.HOLDS, f"{name} is verified")
+    else:
+        state = "is not verified" if found else "is not there"
+        way = f"look at its records: aws sesv2 get-{command}"
+        if environment.domain is None:
+            way = f"aws sesv2 create-{command}, then follow the link in the mail to it"
+        yield Check("mail identity", Answer.WARNS, f"{name} {state}, so no customer gets mail; {way}")
+
+
+def _new(outlook: Outlook, kind: str) -> list[Resource]:
+    """What is made, of one type."""
+    there = resources(outlook.before)
+    return [one for key, one in resources(outlook.after).items() if one.type == kind and key not in there]
+
+
+def _mail(environment: Environment, aws: Clients) -> Iterator[Check]:
+    if environment.domain is None and environment.alarm_email is None:
         return
     if aws.client("sesv2").get_account().get("ProductionAccessEnabled"):
         yield Check("mail", Answer.HOLDS, "SES sends to everybody")
@@ -213,6 +306,6 @@ def _quota(quota: Quota, need: int, used: int, limit: int, known: bool) -> Check
     return Check(f"quota: {quota.name}", answer, told)
 
 
-def _all(aws: Clients, service: str, operation: str, key: str) -> list[Any]:
-    pages = aws.client(service).get_paginator(operation).paginate()
+def _all(aws: Clients, service: str, operation: str, key: str, region: str | None = None) -> list[Any]:
+    pages = aws.client(service, region).get_paginator(operation).paginate()
     return [row for page in pages for row in page[key]]

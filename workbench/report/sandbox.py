@@ -16,7 +16,9 @@ from workbench.report.text import pairs, table
 from workbench.sandbox.local import REGION, Running
 
 NOT_SIMULATED = (
-    "Rollback: what failed stays as it is, and the stack says at which resource and why. Deploy again, or destroy.",
+    "Rollback: what failed stays as it is, and the stack says at which resource and why. Deploy again with "
+    "--no-rollback, or destroy. An update that cannot delete what it leaves behind has failed as well; in AWS it is "
+    "complete.",
     "Time: everything is there at once. A database takes AWS minutes, and a distribution more.",
     "Rights: roles and policies are kept, and nothing is refused because of them.",
     "Machines: hosts do not boot, and so no site answers. Databases and caches are names that nobody can connect to, "
@@ -54,7 +56,8 @@ def started(
     few = f"Details: {len(only_kept)} types are only remembered, and {len(properties)} properties not even that"
     said = [*limits, *NOT_SIMULATED, functions(lambdas), few + (":" if verbose else "; --verbose lists them.")]
     parts = [
-        f"A local AWS runs at {running.url}: account {UNSET_ACCOUNT}, in memory, for this machine only.",
+        f"A local AWS runs at {running.url}: account {UNSET_ACCOUNT}, in memory, for this machine only.\n"
+        "It answers only those who have the access key below, which is a new one with every start.",
         f'  eval "$({command("env", folder)})"\n      points a terminal at it, as the lines below do\n'
         f"  cdk bootstrap aws://{UNSET_ACCOUNT}/{REGION}\n      once, before the first deployment\n"
         f"  {command('down', folder)}\n      ends it, and what was deployed is gone",

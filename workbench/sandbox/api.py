@@ -14,15 +14,15 @@ from moto.core.serialize import QuerySerializer
 from moto.core.utils import get_service_model
 
 from workbench.sandbox.change_sets import NO_CHANGES, ChangeSet, described
-from workbench.sandbox.engine import Engine
+from workbench.sandbox.engine import NO_ROLLBACK, Engine
 from workbench.sandbox.kinds.kind import FAILURES
 from workbench.sandbox.stacks import GONE, NEVER_COMPLETE, REVIEW, Stack, Surroundings, Target
 from workbench.sandbox.values import Parameter, TemplateError, parameters, read
 
 # What `sandbox up` says of it.
 LIMITS = (
-    "CloudFormation: no macros, nested stacks, custom resources, imports of what exists, drift, stack sets or hooks. A "
-    "type of resource that is not known here is an error, before anything is changed.",
+    "CloudFormation: no macros, mappings, nested stacks, custom resources, imports of what exists, drift, stack sets, "
+    "hooks. A type of resource that is not known here is an error, before anything of its stack is changed.",
 )
 LARGEST_BODY, LARGEST_FILE = 51_200, 1_000_000
 _MODEL = get_service_model("cloudformation")
@@ -90,23 +90,12 @@ class Api:
         found = list(_resources(self._stack(asked), asked.get("LogicalResourceId")))
         return {"StackResources": [{**one, "Timestamp": one["LastUpdatedTimestamp"]} for one in found]}
 
-    def describe_stack_resource(self, asked: Asked) -> Answer:
-        for one in _resources(self._stack(asked), asked["LogicalResourceId"]):
-            return {"StackResourceDetail": one}
-        raise ApiError(f"Resource {asked['LogicalResourceId']} does not exist for stack {asked['StackName']}")
-
     def list_stack_resources(self, asked: Asked) -> Answer:
         return {"StackResourceSummaries": list(_resources(self._stack(asked)))}
 
     def list_exports(self, asked: Asked) -> Answer:  # noqa: ARG002
         exports = sorted(self._stacks.exports(self._region), key=lambda export: export[0])
         return {"Exports": [{"Name": n, "Value": v, "ExportingStackId": owner.id} for n, v, owner in exports]}
-
-    def list_imports(self, asked: Asked) -> Answer:
-        users = self._stacks.users(asked["ExportName"], self._region)
-        if not users:
-            raise ApiError(f"Export '{asked['ExportName']}' is not imported by any stack.")
-        return {"Imports": users}
 
     def get_template(self, asked: Asked) -> Answer:
         target = self._change_set(asked).target if "ChangeSetName" in asked else self._stack(asked).target
@@ -127,8 +116,6 @@ class Api:
             for name, body in (template.get("Parameters") or {}).items()
         ]
         return {"Description": template.get("Description"), "Parameters": declared, "ResourceTypes": sorted(types)}
-
-    validate_template = get_template_summary
 
     # --- change sets -------------------------------------------------------------------------------------------------
 
@@ -202,12 +189,8 @@ class Api:
         self._deploy(stack, target, asked)
         return {"StackId": stack.id}
 
-    def rollback_stack(self, asked: Asked) -> Answer:
-        stack = self._stack(asked)
-        if stack.status != "UPDATE_FAILED" or stack.complete is None:
-            raise ApiError(f"Stack [{stack.name}] is in {stack.status}: the local CloudFormation cannot take it back")
-        self._engine.go_back(stack, stack.complete)
-        return {"StackId": stack.id}
+    def rollback_stack(self, asked: Asked) -> None:  # noqa: ARG002
+        raise ApiError(f"In the local AWS {NO_ROLLBACK}")
 
     def delete_stack(self, asked: Asked) -> None:
         stack = self._stacks.find(asked["StackName"], self._region)
@@ -217,9 +200,7 @@ class Api:
             raise ApiError(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
         if stack.busy:
             raise ApiError(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
-        if asked.get("RetainResources") and stack.status != "DELETE_FAILED":
-            raise ApiError("Resources can only be retained when a stack could not be deleted (DELETE_FAILED)")
-        self._engine.delete(stack, asked.get("RetainResources", ()))
+        self._engine.delete(stack)
 
     def update_termination_protection(self, asked: Asked) -> Answer:
         stack = self._stack(asked)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from workbench.facts.stateful import DELETE, RETAIN, SNAPSHOT
+from workbench.facts.stateful import DELETE, SNAPSHOT
 from workbench.sandbox.change_sets import Plan, change_of, needs, outputs, plan, resource
 from workbench.sandbox.kinds.kind import FAILURES, Kind, Made, NotInPlace, Refused, Snapshots, Wanted
 from workbench.sandbox.stacks import GONE, NEVER_COMPLETE, Deployed, Output, Stack, Stacks, Target
@@ -17,8 +17,9 @@ from workbench.sandbox.values import TemplateError, Values, in_order, with_dynam
 from workbench.templates.references import Resource
 from workbench.templates.replacement import Impact
 
-NO_ROLLBACK = "rollback is not simulated: what was done stays as it is, until you deploy again or destroy"
-NO_WAY_BACK = f"{NO_ROLLBACK}. Deploy with --no-rollback, or first take back what was done: cdk rollback"
+NO_ROLLBACK = (
+    "rollback is not simulated: what was done stays as it is, until you deploy again with --no-rollback, or destroy"
+)
 STOPS = (TemplateError, *FAILURES)
 # A request that starts something is answered when it is done, or after this time; then the caller looks again.
 SECONDS_UNTIL_ANSWER = 5.0
@@ -40,14 +41,10 @@ class Engine:
         verb = "UPDATE" if stack.target else "CREATE"
         self._start(stack, verb, lambda: self._deploy(stack, target, verb))
 
-    def go_back(self, stack: Stack, target: Target) -> None:
-        """Begin to deploy again what the stack was before an update failed."""
-        self._start(stack, "UPDATE_ROLLBACK", lambda: self._deploy(stack, target, "UPDATE_ROLLBACK"))
-
-    def delete(self, stack: Stack, retained: Iterable[str] = ()) -> None:
+    def delete(self, stack: Stack) -> None:
         """Begin to delete the stack with everything in it."""
         before = stack.status
-        self._start(stack, "DELETE", lambda: self._delete(stack, set(retained), before))
+        self._start(stack, "DELETE", lambda: self._delete(stack, before))
 
     def _start(self, stack: Stack, verb: str, work: Callable[[], None]) -> None:
         stack.tell(f"{verb}_IN_PROGRESS", "User Initiated")
@@ -87,12 +84,10 @@ class Engine:
         if not failed and verb != "CREATE":
             stack.tell(f"{verb}_COMPLETE_CLEANUP_IN_PROGRESS")
             failed = self._clean_up(stack, values.active("Resources").keys())
-        if failed and verb == "CREATE":
-            stack.tell("CREATE_FAILED" if stack.keeps_failures else "ROLLBACK_FAILED", f"{failed}; {NO_ROLLBACK}")
-        elif failed:
-            stack.tell("UPDATE_FAILED", f"{failed}; {NO_WAY_BACK}")
+        if failed:
+            status = "ROLLBACK_FAILED" if verb == "CREATE" and not stack.keeps_failures else f"{verb}_FAILED"
+            stack.tell(status, f"{failed}; {NO_ROLLBACK}")
         else:
-            stack.complete = target
             stack.tell(f"{verb}_COMPLETE")
 
     def _check_exports(self, stack: Stack, promised: Mapping[str, Output]) -> None:
@@ -157,17 +152,12 @@ class Engine:
                 return kind.update(aws, there.made, there.wanted, wanted), wanted
             except NotInPlace:
                 pass
-        leaves = replace(there, policy=new.update_replace_policy or DELETE)
-        for old in stack.leaving:  # of a replacement that failed, and is taken back now
-            if old.id == there.id and old.resource.properties == new.properties:
-                stack.leaving = [leaves if one is old else one for one in stack.leaving]
-                return old.made, old.wanted
         reason = "Requested update requires the creation of a new physical resource; hence creating one."
         stack.report(there.id, wanted.type, there.made.id, "UPDATE_IN_PROGRESS", reason)
         wanted = replace(wanted, generation=self._next_generation(stack, there.id))
         made = kind.create(aws, wanted)
         if made.id != there.made.id:
-            stack.leaving.append(leaves)
+            stack.leaving.append(replace(there, policy=new.update_replace_policy or DELETE))
         return made, wanted
 
     @staticmethod
@@ -182,7 +172,7 @@ class Engine:
         stack.leaving = self._remove(stack, stack.leaving)
         return _failed_to_delete(stack.leaving)
 
-    def _delete(self, stack: Stack, retained: set[str], before: str) -> None:
+    def _delete(self, stack: Stack, before: str) -> None:
         for name in stack.exports:
             if users := ", ".join(self.stacks.users(name, stack.region)):
                 stack.tell(before, f"Delete canceled. Cannot delete export {name} as it is in use by {users}.")
@@ -190,8 +180,6 @@ class Engine:
         going = {id(one): one for one in stack.leaving}  # their policy is known already
         for one in stack.resources.values():
             going.setdefault(id(one), replace(one, policy=one.policy_when_removed(before in NEVER_COMPLETE)))
-        for key, one in going.items():
-            going[key] = replace(one, policy=RETAIN) if one.id in retained else one
         stack.leaving = self._remove(stack, list(going.values()))
         stack.resources = {one.id: one for one in stack.leaving}
         if failed := _failed_to_delete(stack.leaving):

@@ -5,22 +5,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from blueprint.environment import UNSET_ACCOUNT
 from workbench.lab.servers import LOOPBACK, free_port, listens
 from workbench.synth import ROOT
 
 SERVER = "workbench.sandbox.server"
+KEY = "SANDBOX_KEY"  # the variable that hands its key to the server's process, and to nobody who lists processes
 HIGHEST_PORT = 65_535
 SECONDS_TO_START, SECONDS_TO_END = 60, 20
 REGION = "us-east-1"
@@ -39,6 +40,7 @@ class Running:
     pid: int
     port: int
     since: str
+    key: str = field(repr=False)  # whoever has it may do everything; a new one with every start
 
     @property
     def url(self) -> str:
@@ -47,27 +49,31 @@ class Running:
     @property
     def variables(self) -> dict[str, str]:
         """What makes every AWS tool talk to it, and to nothing else."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": UNSET_ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_DISABLE_CLI_TELEMETRY": "1",
-        }
+        return {**variables(self.url, self.key, REGION), "CDK_DISABLE_CLI_TELEMETRY": "1"}
 
     def get(self, path: str) -> Any:
         """What the server itself tells, as JSON. Straight to it: nobody's proxy has a part in this."""
         connection = HTTPConnection(LOOPBACK, self.port, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Authorization": f"Credential={self.key}/0/{REGION}/sandbox/"})
             answer = connection.getresponse()
             if answer.status != 200:
                 raise HTTPException(f"{path}: {answer.status} {answer.reason}")
             return json.loads(answer.read())
         finally:
             connection.close()
+
+
+def variables(url: str, key: str, region: str) -> dict[str, str]:
+    """What AWS's own libraries read."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 class Local:
@@ -102,17 +108,20 @@ class Local:
                     f"blueprint sandbox up --port {port + 1 if port < HIGHEST_PORT else port - 1}"
                 )
             self._state.unlink(missing_ok=True)
+            self._state.touch(mode=0o600)  # nobody else on this machine may read the key
+            key = f"AKIA{secrets.token_hex(8).upper()}"
             with self.log.open("wb") as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", SERVER, "--port", str(port), "--folder", self.folder],
                     cwd=ROOT,
+                    env={**os.environ, KEY: key},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     pass_fds=[lock.fileno()],
                     start_new_session=True,
                 )
-            running = Running(process.pid, port, datetime.now(UTC).isoformat(timespec="seconds"))
+            running = Running(process.pid, port, datetime.now(UTC).isoformat(timespec="seconds"), key)
             self._state.write_text(json.dumps(asdict(running)), encoding="utf-8")
         try:
             self._wait_for(running, process)

@@ -29,7 +29,7 @@ from zipfile import ZipFile
 from moto.awslambda.models import EventSourceMapping, LambdaFunction, lambda_backends
 from moto.sqs.models import Message, Queue, sqs_backends
 
-from workbench.sandbox.local import INVOCATIONS
+from workbench.sandbox.local import INVOCATIONS, variables
 
 RUN_HANDLER = Path(__file__).with_name("run_handler.py")
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -51,8 +51,8 @@ class Answer:
 class Execution:
     """One process with one version of a function's code and settings; it takes one event at a time."""
 
-    def __init__(self, function: LambdaFunction, url: str, folder: Path) -> None:
-        self.version = _version(function)
+    def __init__(self, function: LambdaFunction, url: str, key: str, folder: Path) -> None:
+        self.version, self._folder = _version(function), folder
         code = folder / "code"
         code.mkdir(parents=True)
         with ZipFile(BytesIO(function.code_bytes)) as archive:
@@ -62,7 +62,7 @@ class Execution:
         with theirs, (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-uI", RUN_HANDLER, str(theirs.fileno()), code, str(function.handler)],
-                env=_variables(function, url),
+                env={**_variables(function), **variables(url, key, function.region)},
                 cwd=code,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -87,6 +87,7 @@ class Execution:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)  # the log is open, and can still be read
 
     @property
     def alive(self) -> bool:
@@ -108,8 +109,8 @@ class Execution:
 class Runner:
     """Takes batches from queues to functions, and answers `aws lambda invoke`, from `start` to `stop`."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url, self._folder = url, folder
+    def __init__(self, url: str, key: str, folder: Path) -> None:
+        self._url, self._key, self._folder = url, key, folder
         self._executions: dict[str, Execution] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._counts: dict[str, Counter[str]] = {}
@@ -160,7 +161,7 @@ class Runner:
                 if execution is not None:
                     execution.stop()
                 folder = self._folder / f"{function.function_name}-{uuid.uuid4().hex[:8]}"
-                execution = self._executions[arn] = Execution(function, self._url, folder)
+                execution = self._executions[arn] = Execution(function, self._url, self._key, folder)
             answer = execution.run(function, event)
         self._count(function.function_name, answer)
         if text := answer.log + (f"[ERROR] {json.dumps(answer.payload)}\n" if answer.failed else ""):
@@ -177,15 +178,22 @@ class Runner:
 
     def _watch(self) -> None:
         while not self._stopping.wait(SECONDS_BETWEEN_LOOKS):
-            backends = [backend for account in list(lambda_backends.values()) for backend in list(account.values())]
-            for mapping in [each for backend in backends for each in list(backend._event_source_mappings.values())]:
-                queue = _queue(mapping)
-                if queue is not None and queue.messages and mapping.enabled and mapping.uuid not in self._busy:
-                    self._busy.add(mapping.uuid)
-                    self._pool.submit(self._deliver, mapping, queue)
-            deployed = {function.function_arn for backend in backends for function in list(backend.list_functions())}
-            for arn in self._executions.keys() - deployed:
-                self._executions.pop(arn).stop()
+            try:
+                self._look()
+            except Exception:  # whatever it is, there must be somebody at the queues from now on, too
+                traceback.print_exc()
+
+    def _look(self) -> None:
+        """Once at every queue and function; at copies of what moto has, which requests change meanwhile."""
+        backends = [backend for account in list(lambda_backends.values()) for backend in list(account.values())]
+        for mapping in [each for backend in backends for each in list(backend._event_source_mappings.values())]:
+            queue = _queue(mapping)
+            if queue is not None and queue.messages and mapping.enabled and mapping.uuid not in self._busy:
+                self._busy.add(mapping.uuid)
+                self._pool.submit(self._deliver, mapping, queue)
+        functions = [each["latest"] for backend in backends for each in list(backend._lambdas._functions.values())]
+        for arn in self._executions.keys() - {function.function_arn for function in functions if function}:
+            self._executions.pop(arn).stop()
 
     def _deliver(self, mapping: EventSourceMapping, queue: Queue) -> None:
         """One batch: done messages go, failed ones come again until the queue sets them aside."""
@@ -264,17 +272,11 @@ def _version(function: LambdaFunction) -> tuple[object, ...]:
     return function.code_sha_256, function.handler, sorted((function.environment_vars or {}).items())
 
 
-def _variables(function: LambdaFunction, url: str) -> dict[str, str]:
-    """Its own, those of Lambda, and where AWS is. No LAMBDA_TASK_ROOT: that promises a tracing daemon."""
+def _variables(function: LambdaFunction) -> dict[str, str]:
+    """Its own, and those of Lambda. No LAMBDA_TASK_ROOT: that promises a tracing daemon."""
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
         **{name: str(value) for name, value in (function.environment_vars or {}).items()},
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": function.account_id,
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_REGION": function.region,
-        "AWS_DEFAULT_REGION": function.region,
-        "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
     }

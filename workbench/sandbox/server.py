@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.route53.models import HostedZoneIdentifier
 from werkzeug.serving import make_server
@@ -24,18 +25,21 @@ from workbench.sandbox.api import answer
 from workbench.sandbox.engine import Engine
 from workbench.sandbox.kinds import KINDS
 from workbench.sandbox.kinds.kind import FAILURES
-from workbench.sandbox.local import FUNCTIONS
+from workbench.sandbox.local import FUNCTIONS, KEY
 from workbench.sandbox.runner import Runner
 from workbench.sandbox.stacks import Stacks
 
-_SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
+_SIGNED = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 # Which of moto's gaps the server itself bridges: nothing here makes a recovery point, and moto has no list of them.
 _RECOVERY_POINTS = re.compile(r"/backup-vaults/[^/]+/recovery-points/?")
 _DENIED = (
     '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
-    "<Code>AccessDenied</Code><Message>Not authorized to perform: sts:AssumeRole on resource: {}: the local AWS has no "
-    "such role; bootstrap it first</Message></Error><RequestId>request-id</RequestId></ErrorResponse>"
+    "<Code>{}</Code><Message>{}</Message></Error><RequestId>request-id</RequestId></ErrorResponse>"
 )
+_NO_ROLE = (
+    "Not authorized to perform: sts:AssumeRole on resource: {}: the local AWS has no such role; bootstrap it first"
+)
+_NO_KEY = 'This local AWS only answers the access key of its start. In your terminal: eval "$(blueprint sandbox env)"'
 
 
 def make_zone_ids_as_in_aws() -> None:
@@ -56,10 +60,14 @@ class QuietHandler(MotoRequestHandler):
 
 
 class Application:
-    """Sends each request to whoever its signature says it is for."""
+    """Sends each request to whoever its signature says it is for, if whoever sends it has the key.
 
-    def __init__(self, stacks: Stacks) -> None:
-        self._stacks = stacks
+    What is deployed runs with the rights of whoever started it, and everything on this machine reaches the port, web
+    pages in a browser included.
+    """
+
+    def __init__(self, stacks: Stacks, key: str) -> None:
+        self._stacks, self._key = stacks, key
         self._engine = Engine(stacks, KINDS)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
@@ -68,10 +76,15 @@ class Application:
             start_response(f"{status} {HTTPStatus(status).phrase}", [("Content-Type", kind)])
             return [text.encode()]
 
+        signed = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
+        key, region, service = signed.groups() if signed else ("", "", "")
+        if not self._knows(key):
+            if "json" in environ.get("CONTENT_TYPE", ""):
+                told = {"__type": "InvalidClientTokenId", "message": _NO_KEY}
+                return say(403, "application/x-amz-json-1.1", json.dumps(told))
+            return say(403, "text/xml", _DENIED.format("InvalidClientTokenId", _NO_KEY))
         if environ["PATH_INFO"] == "/sandbox/stacks":
             return say(200, "application/json", json.dumps(self._contents()))
-        signed = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
-        region, service = signed.groups() if signed else ("", "")
         if service == "backup" and _RECOVERY_POINTS.fullmatch(environ["PATH_INFO"]):
             return say(200, "application/json", '{"RecoveryPoints": []}')
         if service in ("cloudformation", "sts"):
@@ -82,8 +95,12 @@ class Application:
                 return say(status, "text/xml", text)
             form = dict(parse_qsl(body.decode()))
             if form.get("Action") == "AssumeRole" and not self._has_role(form.get("RoleArn", "")):
-                return say(403, "text/xml", _DENIED.format(form.get("RoleArn")))
+                return say(403, "text/xml", _DENIED.format("AccessDenied", _NO_ROLE.format(form.get("RoleArn"))))
         return self._moto(environ, start_response)  # type: ignore[no-any-return]
+
+    def _knows(self, key: str) -> bool:
+        """Whether it is the one of the start, or that of a role which somebody took who has this one."""
+        return key == self._key or any(key in one["aws"].access_keys for one in list(iam_backends.values()))
 
     def _has_role(self, arn: str) -> bool:
         """Whether we have this role; moto lets everybody have any role of any account."""
@@ -105,8 +122,9 @@ def serve(port: int, folder: Path) -> None:
     os.environ |= {"MOTO_ACCOUNT_ID": UNSET_ACCOUNT, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     make_zone_ids_as_in_aws()
-    server = make_server(LOOPBACK, port, Application(Stacks()), threaded=True, request_handler=QuietHandler)
-    runner = Runner(f"http://{LOOPBACK}:{port}", folder / FUNCTIONS)
+    application = Application(Stacks(), os.environ[KEY])
+    server = make_server(LOOPBACK, port, application, threaded=True, request_handler=QuietHandler)
+    runner = Runner(f"http://{LOOPBACK}:{port}", os.environ[KEY], folder / FUNCTIONS)
     runner.start()
     try:
         server.serve_forever()

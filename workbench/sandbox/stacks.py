@@ -87,7 +87,6 @@ class Stack:
     updated: datetime | None = None
     deleted: datetime | None = None
     target: Target | None = None  # what it is, or what it was to become when that failed
-    complete: Target | None = None  # the last one that was reached
     resources: dict[str, Deployed] = field(default_factory=dict)
     leaving: list[Deployed] = field(default_factory=list)  # replaced ones that are not deleted yet
     outputs: dict[str, Output] = field(default_factory=dict)
@@ -127,6 +126,7 @@ class Stacks:
     def __init__(self, aws: Callable[[str], Aws] = Aws) -> None:
         self._all: dict[str, Stack] = {}  # by id, the oldest first
         self.aws = cache(aws)  # by region
+        self.zones = cache(self._zones)
 
     def all(self, region: str = "", *, deleted: bool = False) -> list[Stack]:
         stacks = list(self._all.values())
@@ -142,6 +142,10 @@ class Stacks:
         id_ = f"arn:aws:cloudformation:{region}:{account}:stack/{name}/{unique}"
         stack = self._all[id_] = Stack(id_, name, region, account)
         return stack
+
+    def _zones(self, region: str) -> list[str]:
+        found = self.aws(region).client("ec2").describe_availability_zones()["AvailabilityZones"]
+        return sorted(zone["ZoneName"] for zone in found)
 
     def users(self, export: str, region: str) -> list[str]:
         """The names of the stacks that import a value."""
@@ -186,8 +190,7 @@ class Surroundings:
         return found.outputs[output].value
 
     def zones(self, region: str) -> list[str]:
-        found = self._stacks.aws(region).client("ec2").describe_availability_zones()["AvailabilityZones"]
-        return sorted(zone["ZoneName"] for zone in found)
+        return self._stacks.zones(region)
 
     def parameter(self, name: str) -> str:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -143,8 +142,6 @@ class Values:
                 return not self.holds(one)
             case {"Fn::And": [*several]}:
                 return all(self.holds(one) for one in several)
-            case {"Fn::Or": [*several]}:
-                return any(self.holds(one) for one in several)
             case {"Fn::Contains": [items, one]}:
                 return plain_text(self.value(one)) in map(plain_text, self.value(items))
         raise TemplateError(f"Template error: {json.dumps(condition)} is no condition that is known here")
@@ -194,17 +191,8 @@ class Values:
                 return items[int(index)]
             case "Fn::Base64", str(text):
                 return base64.b64encode(text.encode()).decode()
-            case "Fn::FindInMap", [str(name), str(key), str(second)]:
-                try:
-                    return self._template["Mappings"][name][key][second]
-                except KeyError:
-                    raise TemplateError(f"Template error: Unable to get mapping for {name}::{key}::{second}") from None
             case "Fn::GetAZs", str(region):
                 return self.outside.zones(region or self._plain["AWS::Region"])
-            case "Fn::Cidr", [str(block), count, *bits]:
-                network = ipaddress.ip_network(block)
-                subnets = network.subnets(new_prefix=network.max_prefixlen - int((bits or [8])[0]))
-                return [str(subnet) for _, subnet in zip(range(int(count)), subnets, strict=False)]
             case "Fn::ImportValue", str(name):
                 self.imports.add(name)
                 return self.outside.imported(name)

@@ -50,6 +50,7 @@ class StackTemplate:
     paths: Mapping[str, str] = field(default_factory=dict)  # logical id -> construct path without the stack
     nested_in: tuple[str, str] | None = None  # the name of the stack and the logical id that this one is there
     account: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)  # which CloudFormation puts on every resource
 
     @cached_property
     def resources(self) -> Mapping[str, Any]:
@@ -142,6 +143,7 @@ def _from_manifest(folder: Path, visited: set[str]) -> Iterator[StackTemplate]:
             region=region,
             account=account,
             termination_protection=properties.get("terminationProtection") is True,
+            tags=_mapping(properties.get("tags")),
             paths=_own_paths(template) | {logical_id: place for place, logical_id in _outermost(told)},
         )
         yield stack

@@ -9,7 +9,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from blueprint.environment import UNSET_ACCOUNT, Environment, load
+from tests.conftest import Assemblies
+from tests.workbench.deploy.memory import Memory, Recorder
+from workbench.deploy import command_line, guard
+from workbench.deploy import plan as planning
 from workbench.deploy.live import Aws
+from workbench.synth import synth
+from workbench.templates import Assembly, read_assembly
+
+Synth = Callable[..., Path]
 
 SANDBOX = """\
 name = "try"
@@ -61,3 +70,47 @@ def environment_file(tmp_path: Path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+@pytest.fixture(scope="session")
+def shared_synth(assemblies: Assemblies, tmp_path_factory: pytest.TempPathFactory) -> Synth:
+    """`synth` that writes each environment once, for all tests, wherever it is told to."""
+    folder = tmp_path_factory.mktemp("shared")
+    made: dict[str, Path] = {}
+
+    def of(environment: Environment, *_: object, **__: object) -> Path:
+        if environment == load(environment.profile, stage=str(environment.stage.number)):
+            return assemblies(environment.profile)[environment.stage.number]
+        if repr(environment) not in made:
+            made[repr(environment)] = synth(environment, folder / str(len(made)), bundle=False)
+        return made[repr(environment)]
+
+    return of
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, aws: Aws, tmp_path: Path, shared_synth: Synth) -> tuple[Memory, Recorder]:
+    """A local AWS that the commands find: bootstrapped, with a memory for what is deployed and a silent `cdk`."""
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", UNSET_ACCOUNT)
+    monkeypatch.setattr(guard, "is_local", lambda *_: True)
+    monkeypatch.setattr(planning, "FOLDER", tmp_path / "deploy")
+    memory, run = Memory(), Recorder()
+
+    def cdk(assembly: Path) -> Callable[[list[str]], None]:
+        def call(arguments: list[str]) -> None:
+            run(arguments)
+            asked = tuple(stack for stack in read_assembly(assembly).stacks if stack.name in arguments)
+            if arguments[0] == "deploy":
+                memory.deploy(Assembly(asked))
+            else:
+                for stack in asked:
+                    del memory.stacks[stack.name]
+
+        return call
+
+    monkeypatch.setattr(command_line, "cdk", cdk)
+    monkeypatch.setattr(planning, "synth", shared_synth)
+    monkeypatch.setattr("workbench.synth.synth", shared_synth)
+    monkeypatch.setattr("workbench.deploy.live.Account", lambda _: memory)
+    aws.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
+    return memory, run

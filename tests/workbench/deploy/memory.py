@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ class Memory:
 
     def deploy(self, assembly: Assembly) -> None:
         self.stacks |= {
-            stack.name: Deployed(stack.name, "CREATE_COMPLETE", stack.template, {}, stack.termination_protection)
+            stack.name: Deployed(
+                stack.name, "CREATE_COMPLETE", stack.template, {}, stack.termination_protection, stack.tags
+            )
             for stack in assembly.stacks
             if stack.resources
         }
@@ -60,6 +62,28 @@ class Memory:
         assert region
         assert name
         self.discarded.append(stack)
+
+
+class Recorder:
+    """A command line that only notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, arguments: Sequence[str]) -> None:
+        self.calls.append(list(arguments))
+
+    @property
+    def stacks(self) -> list[tuple[str, str]]:
+        """Method and stacks of each call, without the environment's name."""
+        methods = ("prepare-change-set", "execute-change-set")
+        return [
+            (
+                next((method.partition("-")[0] for method in methods if method in call), call[0]),
+                " ".join(word.removeprefix("shop-") for word in call if word.startswith("shop-")),
+            )
+            for call in self.calls
+        ]
 
 
 def change(

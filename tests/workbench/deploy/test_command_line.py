@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.workbench.deploy.memory import NOTHING, Memory, change
+from tests.workbench.deploy.memory import NOTHING, Memory, Recorder, change
 from workbench.deploy import Refused
 from workbench.deploy.command_line import cdk, deploy, groups
 from workbench.deploy.gate import foresee
 from workbench.deploy.live import ChangeSet
-from workbench.templates import Assembly, read_assembly
-
-
-class Recorder:
-    """A command line that only notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-
-    def __call__(self, arguments: Sequence[str]) -> None:
-        self.calls.append(list(arguments))
-
-    @property
-    def stacks(self) -> list[tuple[str, str]]:
-        """Method and stacks of each call, without the environment's name."""
-        methods = ("prepare-change-set", "execute-change-set")
-        return [
-            (
-                next((method.partition("-")[0] for method in methods if method in call), call[0]),
-                " ".join(word.removeprefix("shop-") for word in call if word.startswith("shop-")),
-            )
-            for call in self.calls
-        ]
+from workbench.templates import Assembly, StackTemplate, read_assembly
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +61,35 @@ def test_a_changed_stack_is_asked_about_before_it_is_changed(stages: dict[int, A
     assert all(call[call.index("--require-approval") + 1] == "never" for call in run.calls), "nobody is there to ask"
 
 
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"tags": {"owner": "somebody else"}},
+        {"termination_protection": True},
+        {"template": {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {}}},
+        {"template": {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Parameters": {}}},
+    ],
+    ids=["tags", "protection", "outputs", "parameters"],
+)
+def test_a_stack_is_asked_about_whatever_differs(differs: dict[str, Any]) -> None:
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    stack = StackTemplate("shop-web", "web", template, region="us-east-1")
+    run = Recorder()
+    deploy(foresee(Assembly((replace(stack, **differs),)), Assembly((stack,))), Memory(), run, None)
+    assert run.stacks == [("prepare", "web"), ("execute", "web")]
+
+
+def test_each_run_executes_only_the_change_set_that_it_has_read(stages: dict[int, Assembly]) -> None:
+    runs = [Recorder(), Recorder()]
+    for run in runs:
+        deploy(foresee(there(stages[4]), stages[5]), Memory(), run, None)
+    one, other = (
+        {call[call.index("--change-set-name") + 1] for call in run.calls if "--change-set-name" in call} for run in runs
+    )
+    assert len(one) == len(other) == 1
+    assert one != other
+
+
 def test_going_down_an_emptied_stack_is_left_to_the_command_line(stages: dict[int, Assembly]) -> None:
     run = Recorder()
     deploy(foresee(there(stages[5]), stages[4]), Memory(), run, "the runbook has run, see its record")
@@ -93,7 +101,7 @@ def test_what_cloudformation_adds_stops_before_anything_of_that_stack_is_changed
     said = ChangeSet(False, (change("Sessions", "AWS::DynamoDB::Table", replacement="True"),))
     memory = Memory(said={"shop-web": said})
     with pytest.raises(Refused, match=r"shop-web: CloudFormation goes further .* Sessions"):
-        deploy(foresee(there(stages[4]), stages[5]), memory, run, None)
+        deploy(foresee(there(stages[4]), stages[5]), memory, run, "the image is old, the new one comes next week")
     assert run.stacks == [("deploy", "network data"), ("prepare", "web")]
     assert memory.discarded == ["shop-web"]
 

@@ -12,7 +12,15 @@ import pytest
 from tests.conftest import Assemblies
 from tests.workbench.deploy.memory import NOTHING, Memory, change
 from workbench.deploy import Refused
-from workbench.deploy.gate import Outlook, foresee, good_reason, lock_problems, loss_problems, refuse_unforeseen
+from workbench.deploy.gate import (
+    Outlook,
+    foresee,
+    good_reason,
+    keepers,
+    lock_problems,
+    loss_problems,
+    refuse_unforeseen,
+)
 from workbench.deploy.live import ChangeSet, as_of_now, deployed
 from workbench.templates import Assembly, Impact, read_assembly
 
@@ -32,6 +40,7 @@ def test_every_move_goes_in_the_order_of_its_direction_and_meets_no_lock(assembl
         assert outlook.down is (other < one)
         assert outlook.order[0] == ("signals" if other < one else "network")
         assert not list(lock_problems(outlook))
+        assert not list(outlook.unguarded)
 
 
 @pytest.mark.parametrize(
@@ -88,28 +97,91 @@ def test_a_value_taken_from_its_reader_is_never_let_pass(stages: dict[int, Assem
     )
 
 
+PRIMARY = "DatabasePrimary"
+
+
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
-        (change("Primary", "AWS::RDS::DBInstance", replacement="True"), "Primary .* is replaced"),
-        (change("Primary", "AWS::RDS::DBInstance", PolicyAction="ReplaceAndSnapshot"), "Primary .* is replaced"),
-        (change("Bucket", "AWS::S3::Bucket", action="Remove", PolicyAction="Retain"), "Bucket .* is removed"),
-        (change("Primary", "AWS::RDS::DBInstance"), ""),
-        # What may replace is what the prediction knows better, property by property.
-        (change("Host", "AWS::EC2::Instance", replacement="Conditional"), ""),
-        (change("Alarm", "AWS::CloudWatch::Alarm", replacement="True"), ""),
-        (change("New", "AWS::S3::Bucket", action="Add"), ""),
+        (change(PRIMARY, "AWS::RDS::DBInstance", replacement="True"), "is replaced"),
+        (change(PRIMARY, "AWS::RDS::DBInstance", PolicyAction="ReplaceAndSnapshot"), "is replaced"),
+        (change(PRIMARY, "AWS::RDS::DBInstance", replacement="Conditional"), "may be replaced"),
+        (change(PRIMARY, "AWS::S3::Bucket", action="Remove", PolicyAction="Retain"), "is removed"),
+        (change(PRIMARY, "AWS::RDS::DBInstance"), ""),
+        (change(PRIMARY, "AWS::CloudWatch::Alarm", replacement="True"), ""),
+        (change(PRIMARY, "AWS::S3::Bucket", action="Add"), ""),
     ],
 )
-def test_the_word_of_cloudformation_wins(stages: dict[int, Assembly], said: dict[str, Any], refused: str) -> None:
+def test_the_word_of_cloudformation_wins_until_a_reason_names_the_thing(
+    stages: dict[int, Assembly], said: dict[str, Any], refused: str
+) -> None:
     outlook, data = foresee(stages[3], stages[3]), stages[3].stack("data")
     assert data is not None
-    if not refused:
-        refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, None)
-        return
-    with pytest.raises(Refused, match=refused):
-        refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, None)
-    refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, BEING_SURE)
+    for reason in (None, BEING_SURE, "Database and DatabasePrimaryOfOld were moved"):
+        if refused:
+            with pytest.raises(Refused, match=rf"{PRIMARY} \({said['ResourceType']}\) {refused}"):
+                refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, reason)
+        else:
+            refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, reason)
+    refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, f"the rows of {PRIMARY} were dumped first")
+
+
+def changed(assembly: Assembly, role: str, kind: str, **properties: Any) -> tuple[Assembly, str]:
+    """The assembly with other properties of one resource, whose id comes with it; None takes a property away."""
+    stack = assembly.stack(role)
+    assert stack is not None
+    (name,) = (name for name, body in stack.resources.items() if body["Type"] == kind and not replica_of(body))
+    body = stack.resources[name]
+    policies = {key: properties.pop(key) for key in list(properties) if key.endswith("Policy")}
+    new = {**body, **policies, "Properties": {**body["Properties"], **properties}}
+    template = {**stack.template, "Resources": {**stack.resources, name: new}}
+    stacks = (replace(one, template=template) if one is stack else one for one in assembly.stacks)
+    return Assembly(tuple(stacks)), name
+
+
+def replica_of(body: dict[str, Any]) -> bool:
+    return "SourceDBInstanceIdentifier" in body["Properties"]
+
+
+def test_what_may_replace_in_general_passes_where_aws_documents_that_it_does_not(stages: dict[int, Assembly]) -> None:
+    after, name = changed(stages[2], "data", "AWS::RDS::DBInstance", MultiAZ=False)
+    data = after.stack("data")
+    assert data is not None
+    said = ChangeSet(False, (change(name, "AWS::RDS::DBInstance", replacement="Conditional"),))
+    refuse_unforeseen(data, said, foresee(stages[2], after), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "without", "lost"),
+    [
+        ("AWS::RDS::DBInstance", {"DeletionProtection": False}, "deletion protection"),
+        ("AWS::RDS::DBInstance", {"DeletionPolicy": "Delete"}, "DeletionPolicy"),
+        ("AWS::S3::Bucket", {"UpdateReplacePolicy": "Delete"}, "UpdateReplacePolicy"),
+        ("AWS::S3::Bucket", {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}, "DeletionPolicy, Update"),
+    ],
+)
+def test_losing_what_keeps_it_from_being_deleted_needs_a_reason(
+    stages: dict[int, Assembly], kind: str, without: dict[str, Any], lost: str
+) -> None:
+    after, name = changed(stages[2], "data", kind, **without)
+    (said,) = loss_problems(foresee(stages[2], after), None)
+    assert said.startswith(f"protection goes: data.{name} ({lost}")
+    assert not list(loss_problems(foresee(stages[2], after), BEING_SURE))
+    assert not list(foresee(after, stages[2]).unguarded), "to be protected more needs no reason"
+
+
+def test_a_stack_that_may_be_deleted_from_now_on_needs_a_reason(stages: dict[int, Assembly]) -> None:
+    after = Assembly(tuple(replace(stack, termination_protection=False) for stack in stages[1].stacks))
+    (said,) = loss_problems(foresee(stages[1], after), None)
+    assert said.startswith("protection goes: network (termination protection), data (termination protection), ")
+
+
+def test_what_keeps_data_is_known_by_what_is_there(assemblies: Assemblies) -> None:
+    for number in (1, 2, 3, 4, 5):
+        assert not list(keepers(read_assembly(assemblies("sandbox")[number])))
+        found = list(keepers(read_assembly(assemblies("production")[number])))
+        assert "shop-prod-data is protected against deletion" in found
+        assert any(one.startswith("network.EncryptionKey") for one in found)
 
 
 def test_a_copy_of_a_database_needs_no_reason_from_cloudformation_either(stages: dict[int, Assembly]) -> None:

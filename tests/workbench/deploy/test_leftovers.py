@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from blueprint.environment import load
 from tests.workbench.deploy.memory import Memory
 from workbench.deploy import Refused
-from workbench.deploy.leftovers import delete, kept, orphans, protected, sweep, tagged
+from workbench.deploy.leftovers import delete_parameters, kept, sweep, tagged
 from workbench.deploy.live import Aws, deployed
 from workbench.templates import read_assembly
 
@@ -29,36 +33,16 @@ def test_a_sandbox_keeps_nothing(sandbox: dict[int, Path]) -> None:
     assert kept(deployed(read_assembly(sandbox[5]), memory), memory) == []
 
 
-def test_what_would_refuse_to_go_is_said_with_the_way_to_let_it(production: dict[int, Path]) -> None:
-    memory = Memory.of(production[3])
-    found = list(protected(deployed(read_assembly(production[3]), memory), memory))
-    stacks = [one for one in found if "update-termination-protection" in one]
-    assert [one.partition(" ")[0] for one in stacks] == [
-        f"shop-prod-{role}" for role in ("network", "data", "web", "signals")
-    ]
-    services = [one for one in found if one not in stacks]
-    assert len(services) == 2
-    assert "rds modify-db-instance --no-deletion-protection" in services[0]
-    assert "elbv2 modify-load-balancer-attributes" in services[1]
-
-
-def test_nothing_of_a_sandbox_is_protected(sandbox: dict[int, Path]) -> None:
-    memory = Memory.of(sandbox[5])
-    assert not list(protected(deployed(read_assembly(sandbox[5]), memory), memory))
-
-
 @pytest.mark.parametrize("record", [False, True])
-def test_only_parameters_of_the_environment_are_orphans(aws: Aws, record: bool) -> None:
+def test_only_parameters_of_the_environment_go_with_it(aws: Aws, record: bool) -> None:
     ssm = aws.client("ssm")
     names = ["/try/database/active", "/try/files/active", "/tryout/database/active", "/blueprint-deployments/try"]
     for name in names:
         ssm.put_parameter(Name=name, Value="x", Type="String")
-    found = orphans("try", aws, record=record)
-    assert found == names[:2] + names[3:] * record
-    for name in found:
-        delete(name, aws)
-    assert orphans("try", aws, record=record) == []
-    assert ssm.get_parameter(Name="/tryout/database/active")
+    assert delete_parameters("try", aws, record=record) == names[:2] + names[3:] * record
+    left = {one["Name"] for one in ssm.describe_parameters()["Parameters"]}
+    assert left == set(names[2:] if not record else names[2:3])
+    assert delete_parameters("try", aws, record=record) == []
 
 
 def test_only_what_carries_the_environments_own_tag_is_listed(aws: Aws) -> None:
@@ -69,9 +53,23 @@ def test_only_what_carries_the_environments_own_tag_is_listed(aws: Aws) -> None:
     assert len(tagged("try", aws, ["eu-west-1", "us-east-1"])) == 2
 
 
-@pytest.mark.slow
-def test_a_sandbox_that_will_not_go_stops_the_destruction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(Refused, match="not everything of try would go"):
-        sweep("try", "us-east-1")
+@pytest.mark.parametrize(("endless", "more"), [(False, []), (True, ["--endless"])])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_sandbox_is_swept_in_its_own_account_and_one_that_will_not_go_stops_the_destruction(
+    monkeypatch: pytest.MonkeyPatch, endless: bool, more: list[str], status: int
+) -> None:
+    lines: list[list[str]] = []
+
+    def program(line: list[str], *, check: bool) -> CompletedProcess[str]:
+        assert not check
+        lines.append(line)
+        return CompletedProcess(line, status)
+
+    monkeypatch.setattr("subprocess.run", program)
+    sandbox = replace(load("sandbox"), account="123456789012")
+    with pytest.raises(Refused, match="not everything of shop would go") if status else nullcontext():
+        sweep(sandbox, endless=endless)
+    ((_, path, *options),) = lines
+    assert Path(path).is_file()
+    told = ["--account", "123456789012", "--environment", "shop", "--region", "us-east-1"]
+    assert options == ["--now", *more, *told]

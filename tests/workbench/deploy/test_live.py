@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,29 @@ TEMPLATE = {
 def account(aws: Aws) -> Account:
     parameters = [{"ParameterKey": "Size", "ParameterValue": "large"}]
     cloudformation = aws.client("cloudformation")
-    cloudformation.create_stack(StackName="try-data", TemplateBody=json.dumps(TEMPLATE), Parameters=parameters)
+    cloudformation.create_stack(
+        StackName="try-data",
+        TemplateBody=json.dumps(TEMPLATE),
+        Parameters=parameters,
+        Tags=[{"Key": "shop:environment", "Value": "try"}],
+        EnableTerminationProtection=True,
+    )
     return Account(aws)
 
 
-def test_a_stack_is_read_with_its_template_and_parameters(account: Account) -> None:
+def test_a_stack_is_read_with_all_that_is_said_of_it(account: Account) -> None:
     found = account.stack("try-data", "us-east-1")
-    assert found == Deployed("try-data", "CREATE_COMPLETE", TEMPLATE, {"Size": "large"})
+    tags = {"shop:environment": "try"}
+    assert found == Deployed("try-data", "CREATE_COMPLETE", TEMPLATE, {"Size": "large"}, protected=True, tags=tags)
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_protection_and_tags_are_those_of_the_stack_that_is_there(sandbox: dict[int, Path], protected: bool) -> None:
+    wanted, memory = read_assembly(sandbox[1]), Memory.of(sandbox[1])
+    memory.stacks["shop-web"] = replace(memory.stacks["shop-web"], protected=protected, tags={"owner": "me"})
+    web = deployed(wanted, memory).stack("web")
+    assert web is not None
+    assert (web.termination_protection, web.tags) == (protected, {"owner": "me"})
 
 
 def test_a_stack_that_is_not_there_is_none(account: Account) -> None:
@@ -95,11 +112,7 @@ def test_values_behind_parameters_stand_in_both_assemblies(sandbox: dict[int, Pa
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name shop-web"),
     ],
 )
-def test_a_stack_that_takes_no_update_is_said_with_the_way_out(
-    sandbox: dict[int, Path], status: str, way_out: str
-) -> None:
-    memory = Memory.of(sandbox[1])
-    memory.stacks["shop-web"] = Deployed("shop-web", status, memory.stacks["shop-web"].template)
-    found = list(stuck(read_assembly(sandbox[1]), memory))
+def test_a_stack_that_takes_no_update_is_said_with_the_way_out(status: str, way_out: str) -> None:
+    found = list(stuck([Deployed("shop-web", status, {})]))
     assert len(found) == bool(way_out)
     assert all(one.startswith(f"shop-web is {status}: ") and way_out in one for one in found)

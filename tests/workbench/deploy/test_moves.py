@@ -14,7 +14,7 @@ from tests.conftest import Assemblies
 from tests.workbench.deploy.memory import NOTHING, Memory
 from workbench.deploy import Refused
 from workbench.deploy.gate import foresee
-from workbench.deploy.moves import is_locked, passes, stage_of, unlocked, unprepared
+from workbench.deploy.moves import SETTLE_SECONDS, is_locked, passes, settle, stage_of, unlocked, unprepared
 from workbench.templates import Assembly, read_assembly
 
 NAME = "shop-prod"
@@ -159,3 +159,23 @@ def test_workers_stay_while_a_queue_or_its_dead_letters_hold_something(
     (found,) = leaving_workers(**{queue: 3})
     assert found.startswith("InvoiceQueue/")
     assert "has 3 messages" in found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "waits"), [(5, 4, True), (5, 2, True), (4, 5, False), (4, 3, False), (5, 5, False)]
+)
+def test_counts_of_queues_that_go_are_given_time_to_become_true(
+    stages: dict[int, Assembly], before: int, after: int, waits: bool
+) -> None:
+    said: list[str] = []
+    slept: list[float] = []
+    settle([foresee(stages[before], stages[after])], said.append, slept.append)
+    assert slept == [SETTLE_SECONDS] * waits
+    assert len(said) == waits
+    assert SETTLE_SECONDS > 60, "AWS promises nothing before"
+
+
+def test_two_passes_wait_once(stages: dict[int, Assembly]) -> None:
+    slept: list[float] = []
+    settle([foresee(stages[5], stages[4])] * 2, lambda _: None, slept.append)
+    assert len(slept) == 1

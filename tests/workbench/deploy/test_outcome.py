@@ -10,7 +10,7 @@ import pytest
 from blueprint.environment import load
 from tests.workbench.deploy.memory import Memory
 from workbench.deploy.live import Aws
-from workbench.deploy.outcome import outcome, site
+from workbench.deploy.outcome import outcome
 from workbench.templates import Assembly, StackTemplate
 
 FLEET, BALANCER = "AWS::AutoScaling::AutoScalingGroup", "AWS::ElasticLoadBalancingV2::LoadBalancer"
@@ -62,7 +62,7 @@ def test_a_fleet_is_reached_through_its_load_balancer_whatever_other_addresses_t
     aws: Aws, balancer: str
 ) -> None:
     account = Named({"Front": balancer, "Nat": "203.0.113.9"})
-    found = site(SANDBOX, there(Front=BALANCER, Nat=ADDRESS), account, aws)
+    found = outcome(SANDBOX, there(Front=BALANCER, Nat=ADDRESS), account, aws).url
     assert found is not None
     assert found.startswith("http://front-")
     assert found.endswith("elb.amazonaws.com")
@@ -91,5 +91,6 @@ def test_the_edge_is_the_address_before_the_load_balancer(aws: Aws, balancer: st
     )["Distribution"]
     account = Named({"Cdn": made["Id"], "Front": balancer})
     assembly = there(Cdn=DISTRIBUTION, Front=BALANCER)
-    assert site(SANDBOX, assembly, account, aws) == f"https://{made['DomainName']}"
-    assert site(replace(SANDBOX, domain="shop.example.com"), assembly, account, aws) == "https://shop.example.com"
+    assert outcome(SANDBOX, assembly, account, aws).url == f"https://{made['DomainName']}"
+    ours = replace(SANDBOX, domain="shop.example.com")
+    assert outcome(ours, assembly, account, aws).url == "https://shop.example.com"

@@ -1,45 +1,53 @@
-"""A whole deployment before it begins, and the commands that show and run it."""
+"""A whole deployment before it begins, and the command that shows and runs it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from typing import Any
 
 import pytest
 
-from blueprint.environment import UNSET_ACCOUNT, load
-from tests.workbench.deploy.memory import Memory
-from tests.workbench.deploy.test_command_line import Recorder
+from blueprint.environment import load
+from blueprint.profiles import PROFILES
+from tests.workbench.deploy.conftest import Synth
+from tests.workbench.deploy.memory import Memory, Recorder
 from workbench.cli import main
 from workbench.commands.deploy import agreed
-from workbench.deploy import Refused, command_line, guard
+from workbench.deploy import Refused, guard
 from workbench.deploy import plan as planning
-from workbench.deploy.edge import answers_through_edge, wait_for_edge
 from workbench.deploy.guard import Caller
 from workbench.deploy.live import Aws, Deployed
-from workbench.deploy.plan import Plan, objections, plan, record
+from workbench.deploy.plan import Plan, changed_since, objections, own_folder, plan, recorded
 from workbench.deploy.preflight import Answer, Check
-from workbench.synth import synth
 from workbench.templates import read_assembly
 
 REASON = "the runbook has run, see its record"
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
-def at(stage: int) -> Callable[[Memory, Path], Plan]:
-    def make(memory: Memory, folder: Path) -> Plan:
-        wanted = load("sandbox", stage=str(stage))
-        return plan(wanted, memory, folder, lambda other: load("sandbox", stage=str(other)), bundle=False)
-
-    return make
+Make = Callable[..., Plan]
 
 
-def test_two_passes_follow_one_another(sandbox: dict[int, Path], tmp_path: Path) -> None:
-    found = at(4)(Memory.of(sandbox[3]), tmp_path)
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, shared_synth: Synth, tmp_path: Path) -> Make:
+    """(stage, what is deployed) -> the plan; of environments/sandbox.toml, under another name if wanted."""
+    monkeypatch.setattr(planning, "synth", shared_synth)
+
+    def of(stage: int, memory: Memory, name: str | None = None) -> Plan:
+        wanted = load("sandbox", stage=str(stage), name=name)
+        return plan(wanted, memory, tmp_path, lambda other: load("sandbox", stage=str(other), name=name))
+
+    return of
+
+
+def test_two_passes_follow_one_another(make: Make, sandbox: dict[int, Path]) -> None:
+    found = make(4, Memory.of(sandbox[3]))
     first, second = found.steps
     assert first.assembly != second.assembly
     assert first.outlook.touches("edge")
@@ -48,16 +56,16 @@ def test_two_passes_follow_one_another(sandbox: dict[int, Path], tmp_path: Path)
     assert second.wanted.waits_for_edge
 
 
-def test_what_is_deployed_already_changes_nothing(sandbox: dict[int, Path], tmp_path: Path) -> None:
-    (only,) = at(4)(Memory.of(sandbox[4]), tmp_path).steps
+def test_what_is_deployed_already_changes_nothing(make: Make, sandbox: dict[int, Path]) -> None:
+    (only,) = make(4, Memory.of(sandbox[4])).steps
     assert not only.outlook.changes
 
 
-def test_a_stack_that_takes_no_update_stops_the_plan(sandbox: dict[int, Path], tmp_path: Path) -> None:
+def test_a_stack_that_takes_no_update_stops_the_plan(make: Make, sandbox: dict[int, Path]) -> None:
     memory = Memory.of(sandbox[4])
     memory.stacks["shop-web"] = Deployed("shop-web", "UPDATE_IN_PROGRESS", memory.stacks["shop-web"].template)
     with pytest.raises(Refused, match="shop-web is UPDATE_IN_PROGRESS"):
-        at(4)(memory, tmp_path)
+        make(4, memory)
 
 
 @pytest.mark.parametrize(
@@ -72,132 +80,177 @@ def test_a_stack_that_takes_no_update_stops_the_plan(sandbox: dict[int, Path], t
     ],
 )
 def test_a_reason_lets_an_expired_pin_pass_and_nothing_that_is_missing(
-    sandbox: dict[int, Path], tmp_path: Path, answer: Answer, reason: str | None, stops: bool
+    make: Make, sandbox: dict[int, Path], answer: Answer, reason: str | None, stops: bool
 ) -> None:
     memory = Memory.of(sandbox[1])
     check = Check("image", answer, "is 200 days old")
-    found = objections(at(1)(memory, tmp_path), memory, [check], reason=reason, drained=False)
+    found = objections(make(1, memory), memory, [check], reason=reason, drained=False)
     assert found == ["image: is 200 days old"] * stops
 
 
-def test_all_objections_are_told_at_once(sandbox: dict[int, Path], tmp_path: Path) -> None:
+def test_all_objections_are_told_at_once(make: Make, sandbox: dict[int, Path]) -> None:
     memory = Memory.of(sandbox[2], **{"shop/database/active": "host"})
-    found = objections(at(3)(memory, tmp_path), memory, [], reason=None, drained=False)
+    found = objections(make(3, memory), memory, [], reason=None, drained=False)
     assert len(found) == 3
     assert "--reason" in found[0]
     assert "/shop/database/active says host" in found[1]
     assert "/shop/files/active does not say bucket" in found[2]
 
 
-def test_a_reason_is_recorded_where_everybody_sees_it(aws: Aws, sandbox: dict[int, Path], tmp_path: Path) -> None:
-    found, caller = at(2)(Memory.of(sandbox[1]), tmp_path), Caller("123456789012", "arn:aws:iam::123456789012:user/me")
-    record(found, caller, aws, tmp_path, NOW, reason=None, drained=False)
-    ssm = aws.client("ssm")
-    assert ssm.describe_parameters()["Parameters"] == []
-    record(found, caller, aws, tmp_path, NOW, reason=REASON, drained=True)
-    told = json.loads(ssm.get_parameter(Name="/blueprint-deployments/shop")["Parameter"]["Value"])
-    assert told["reason"] == REASON
-    assert told["by"] == caller.arn
-    assert told["at"] == "2026-11-01T12:00:00+00:00"
-    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [line["reason"] for line in log] == [None, REASON]
+def test_each_run_has_a_folder_of_its_own_that_goes_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(planning, "FOLDER", tmp_path)
+    with own_folder("shop") as one, own_folder("shop") as other:
+        assert one != other
+        (one / "last-pass").mkdir()
+        (one.parent / "log.jsonl").touch()
+    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["log.jsonl"]
 
 
-# --- Between the passes -----------------------------------------------------------------------------------------------
+def test_the_folder_of_a_run_that_failed_stays_for_a_week(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(planning, "FOLDER", tmp_path)
+    failed = []
+    for days in (6, 8):
+        with pytest.raises(Refused), own_folder("shop") as folder:
+            raise Refused("somebody should look at it")
+        then = time.time() - days * 24 * 60 * 60
+        os.utime(folder, (then, then))
+        failed.append(folder)
+    with own_folder("shop"):
+        assert [folder.exists() for folder in failed] == [True, False]
 
 
-@pytest.fixture
-def edge() -> Iterator[tuple[str, list[tuple[int, str]]]]:
-    """A server whose next answers a test lists: status, and what it says that it came through."""
-    answers: list[tuple[int, str]] = []
+def test_a_deployment_is_recorded_when_it_begins_and_when_it_ends(
+    aws: Aws, make: Make, sandbox: dict[int, Path], tmp_path: Path
+) -> None:
+    found, caller = make(2, Memory.of(sandbox[1])), Caller("123456789012", "arn:aws:iam::123456789012:user/me")
+    log, times = tmp_path / "log.jsonl", iter(datetime(2026, 11, 1, 12, minute, tzinfo=UTC) for minute in range(9))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, via = answers.pop(0)
-            self.send_response(status)
-            self.send_header("Via", via)
-            self.end_headers()
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def record() -> Any:
+        run = tmp_path / "run-1"
+        return recorded(found, caller, aws, run, reason=None, drained=False, clock=lambda: next(times))
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", answers
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with record():
+        assert [line["state"] for line in lines()] == ["began"]
+    with pytest.raises(Refused), record():
+        raise Refused("cdk deploy ended with 1")
+    assert [line["state"] for line in lines()] == ["began", "deployed", "began", "failed"]
+    assert lines()[0]["by"] == caller.arn
+    assert lines()[1] == {"run": "run-1", "at": "2026-11-01T12:01:00+00:00", "state": "deployed"}
 
 
-THROUGH = "1.1 abc.cloudfront.net (CloudFront)"
+@pytest.mark.parametrize(("reason", "drained"), [(None, False), (REASON, False), (None, True)])
+def test_what_somebody_answers_for_is_recorded_where_everybody_sees_it(
+    aws: Aws, make: Make, sandbox: dict[int, Path], tmp_path: Path, reason: str | None, drained: bool
+) -> None:
+    found, caller = make(2, Memory.of(sandbox[1])), Caller("123456789012", "arn:aws:iam::123456789012:user/me")
+    with recorded(found, caller, aws, tmp_path / "run-1", reason=reason, drained=drained, clock=lambda: NOW):
+        pass
+    written = aws.client("ssm").get_parameters(Names=["/blueprint-deployments/shop"])["Parameters"]
+    assert len(written) == bool(reason or drained)
+    for told in (json.loads(one["Value"]) for one in written):
+        assert (told["reason"], told["drained"]) == (reason, drained)
+        assert (told["by"], told["began"]) == (caller.arn, "2026-11-01T12:00:00+00:00")
+
+
+# --- What keeps data, and what does not -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [1, 3, 5])
+def test_a_sandbox_never_takes_over_what_keeps_data(make: Make, production: dict[int, Path], stage: int) -> None:
+    with pytest.raises(Refused, match=r"shop-prod: what is deployed is no sandbox.* is protected against deletion"):
+        make(1, Memory.of(production[stage]), "shop-prod")
+
+
+def keeps_its_topic(stack: Deployed) -> Deployed:
+    topic = {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain"}
+    return replace(stack, template={"Resources": {"Topic": topic}})
 
 
 @pytest.mark.parametrize(
-    ("status", "via", "answered"),
+    ("change", "sign"),
     [
-        (200, THROUGH, True),
-        (200, "", False),  # the domain still leads to the load balancer
-        (502, THROUGH, False),  # the edge does not reach the load balancer
-        (403, THROUGH, True),  # the firewall does not know this machine
-        (403, "", False),
-        (404, THROUGH, False),
+        (lambda stack: replace(stack, protected=True), "shop-web is protected against deletion"),
+        (keeps_its_topic, "web.Topic has DeletionPolicy"),
+        (lambda stack: replace(stack, tags={}), "shop-web has no tag shop:environment=shop"),
+        (
+            lambda stack: replace(stack, tags={**stack.tags, "shop:environment": "other"}),
+            "no tag shop:environment=shop",
+        ),
+        (lambda stack: replace(stack, tags={"shop:environment": "shop"}), "shop-web has no tag shop:time-to-live"),
     ],
+    ids=["protected", "keeps", "foreign", "of another", "endless"],
 )
-def test_the_edge_answers_when_a_host_has_answered_through_it(
-    edge: tuple[str, list[tuple[int, str]]], status: int, via: str, answered: bool
+def test_one_sign_in_one_stack_is_enough(
+    make: Make, sandbox: dict[int, Path], change: Callable[[Deployed], Deployed], sign: str
 ) -> None:
-    address, answers = edge
-    answers.append((status, via))
-    assert answers_through_edge(address) is answered
+    memory = Memory.of(sandbox[1])
+    assert make(1, memory)
+    memory.stacks["shop-web"] = change(memory.stacks["shop-web"])
+    with pytest.raises(Refused, match=sign):
+        make(1, memory)
 
 
-def test_the_lock_waits_for_the_edge_and_for_resolvers(edge: tuple[str, list[tuple[int, str]]]) -> None:
-    address, answers = edge
-    answers += [(502, THROUGH), (200, ""), (200, THROUGH)]
-    slept: list[float] = []
-    wait_for_edge(address, pause=3, settle=60, sleep=slept.append)
-    assert slept == [3, 3, 60]
+def test_a_sandbox_without_an_end_is_deployed_again_as_long_as_it_has_none(
+    make: Make, sandbox: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory.of(sandbox[1])
+    for name, stack in memory.stacks.items():
+        memory.stacks[name] = replace(stack, tags={"shop:environment": "shop"})
+    with pytest.raises(Refused, match="was not made to end"):
+        make(1, memory)
+    monkeypatch.setitem(PROFILES, "sandbox", replace(PROFILES["sandbox"], time_to_live_days=None))
+    assert make(1, memory)
 
 
-def test_an_edge_that_never_answers_leaves_the_load_balancer_open() -> None:
-    with pytest.raises(Refused, match="still open to both"):
-        wait_for_edge("http://127.0.0.1:9", attempts=2, sleep=lambda _: None)
+def test_many_signs_are_told_in_one_sentence(make: Make, production: dict[int, Path]) -> None:
+    with pytest.raises(Refused) as refused:
+        make(1, Memory.of(production[3]), "shop-prod")
+    assert len(str(refused.value)) < 600
+    assert "more signs. No reason helps" in str(refused.value)
+
+
+# --- Between the question and the first change ------------------------------------------------------------------------
+
+
+def somebody_deploys(memory: Memory) -> None:
+    stack = memory.stacks["shop-web"]
+    memory.stacks["shop-web"] = replace(stack, template={**stack.template, "Description": "newer"})
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        (lambda _: None, []),
+        (somebody_deploys, ["shop-web has changed"]),
+        (
+            lambda memory: memory.stacks.update({"shop-workers": Deployed("shop-workers", "CREATE_COMPLETE", {})}),
+            ["shop-workers has changed"],
+        ),
+        (lambda memory: memory.stacks.pop("shop-signals"), ["shop-signals has changed"]),
+        (
+            lambda memory: memory.parameters.update({"/shop/database/active": "host"}),
+            ["/shop/database/active says host"],
+        ),
+    ],
+    ids=["nothing", "changed", "new", "gone", "pointer"],
+)
+def test_what_has_changed_since_the_plan_stops_it(
+    make: Make, sandbox: dict[int, Path], meanwhile: Callable[[Memory], object], said: list[str]
+) -> None:
+    memory = Memory.of(sandbox[2], **{"shop/database/active": "managed", "shop/files/active": "bucket"})
+    found = make(3, memory)
+    meanwhile(memory)
+    told = changed_since(found, memory, drained=False)
+    assert len(told) == len(said)
+    assert all(expected in one for one, expected in zip(told, said, strict=True))
 
 
 # --- As a person runs it ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, aws: Aws, tmp_path: Path) -> tuple[Memory, Recorder]:
-    """A local AWS that the commands find: bootstrapped, with a memory for what is deployed and a silent `cdk`."""
-    monkeypatch.setenv("MOTO_ACCOUNT_ID", UNSET_ACCOUNT)
-    monkeypatch.setattr(
-        guard.guard, "__kwdefaults__", {"variables": {"AWS_ENDPOINT_URL": "http://127.0.0.1"}, "folder": tmp_path}
-    )
-    monkeypatch.setattr(planning, "FOLDER", tmp_path / "deploy")
-    memory, run = Memory(), Recorder()
-
-    def cdk(assembly: Path) -> Callable[[list[str]], None]:
-        def call(arguments: list[str]) -> None:
-            run(arguments)
-            names = [word for word in arguments if word.startswith("shop-")]
-            for stack in read_assembly(assembly).stacks:
-                if stack.name in names and arguments[0] == "deploy":
-                    memory.stacks[stack.name] = Deployed(stack.name, "CREATE_COMPLETE", stack.template)
-                elif stack.name in names:
-                    del memory.stacks[stack.name]
-
-        return call
-
-    monkeypatch.setattr(command_line, "cdk", cdk)
-    monkeypatch.setattr(planning, "synth", lambda wanted, folder, **_: synth(wanted, folder, bundle=False))
-    monkeypatch.setattr("workbench.deploy.live.Account", lambda _: memory)
-    aws.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
-    return memory, run
-
-
-@pytest.mark.slow
 def test_a_deployment_shows_cost_and_way_and_where_things_are(
     account: tuple[Memory, Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,7 +297,6 @@ def test_a_person_agrees_with_a_letter_or_where_data_is_kept_by_typing_the_name(
     assert agreed("shop", "Deploy", typed=typed) is expected
 
 
-@pytest.mark.slow
 def test_without_a_person_nothing_is_deployed(
     account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,15 +305,77 @@ def test_without_a_person_nothing_is_deployed(
     assert account[1].calls == []
 
 
-@pytest.mark.slow
 def test_a_dry_run_changes_nothing(account: tuple[Memory, Recorder], aws: Aws, tmp_path: Path) -> None:
     assert main(["deploy", "sandbox", "--dry-run"]) == 0
     assert account[1].calls == []
     assert not (tmp_path / "deploy" / "shop" / "log.jsonl").exists()
-    assert len(aws.client("ssm").describe_parameters()["Parameters"]) == 1
+    assert not aws.client("ssm").get_parameters(Names=["/blueprint-deployments/shop"])["Parameters"]
 
 
-@pytest.mark.slow
+def test_a_stack_that_changes_while_somebody_is_asked_stops_it(
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[1]))
+
+    def ask(_: str) -> str:
+        somebody_deploys(memory)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", ask)
+    assert main(["deploy", "sandbox", "--stage", "2"]) == 1
+    assert "shop-web has changed since it was read" in capsys.readouterr().err
+    assert run.calls == []
+
+
+def test_where_aws_counts_late_the_last_look_at_queues_waits(
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[5]))
+
+    def settle(*_: object) -> None:
+        queue = next(name for name in memory.stacks["shop-workers"].template["Resources"] if "InvoiceQueue" in name)
+        memory.waiting[queue] = 3
+
+    monkeypatch.setattr("workbench.deploy.moves.settle", settle)
+    monkeypatch.setattr(guard, "guard", lambda *_: Caller("123456789012", "arn:aws:iam::123456789012:user/me"))
+    monkeypatch.setattr(guard, "is_local", lambda: False)
+    assert main(["deploy", "sandbox", "--stage", "4", "--yes", "--drained", "--reason", REASON]) == 1
+    assert "has 3 messages" in capsys.readouterr().err
+    assert run.calls == []
+
+
+@pytest.mark.parametrize("reason", [[], ["--reason", REASON]])
+def test_production_with_the_profile_of_a_sandbox_is_refused_whatever_the_reason(
+    account: tuple[Memory, Recorder],
+    production: dict[int, Path],
+    capsys: pytest.CaptureFixture[str],
+    reason: list[str],
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(production[1]))
+    assert main(["deploy", "sandbox", "--name", "shop-prod", "--yes", *reason]) == 1
+    assert "what is deployed is no sandbox" in capsys.readouterr().err
+    assert run.calls == []
+
+
+@pytest.mark.parametrize(("reason", "status"), [([], 1), (["--reason", REASON], 0)])
+def test_an_expired_pin_needs_a_reason(
+    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, reason: list[str], status: int
+) -> None:
+    old = Check("image", Answer.EXPIRED, "is 200 days old")
+    monkeypatch.setattr("workbench.deploy.preflight.checks", lambda *_, **__: [old])
+    assert main(["deploy", "sandbox", "--yes", *reason]) == status
+    assert bool(account[1].calls) is not bool(status)
+
+
 def test_three_to_four_is_shown_as_two_passes(
     account: tuple[Memory, Recorder], sandbox: dict[int, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -274,7 +388,6 @@ def test_three_to_four_is_shown_as_two_passes(
     assert run.calls == []
 
 
-@pytest.mark.slow
 def test_two_to_three_is_refused_until_the_rows_have_moved(
     account: tuple[Memory, Recorder], sandbox: dict[int, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,61 +405,6 @@ def test_two_to_three_is_refused_until_the_rows_have_moved(
     assert main([*move, "--dry-run"]) == 0
 
 
-@pytest.mark.slow
 def test_an_environment_file_that_is_wrong_is_no_refusal(account: tuple[Memory, Recorder]) -> None:
     assert account
     assert main(["deploy", "no-such-environment"]) == 2
-
-
-@pytest.mark.slow
-def test_a_destroyed_sandbox_leaves_nothing_and_says_what_it_removed(
-    account: tuple[Memory, Recorder],
-    sandbox: dict[int, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    aws: Aws,
-) -> None:
-    memory, run = account
-    memory.deploy(read_assembly(sandbox[1]))
-    swept: list[tuple[str, str]] = []
-    monkeypatch.setattr("workbench.deploy.leftovers.sweep", lambda *named: swept.append(named))
-    aws.client("ssm").put_parameter(Name="/shop/database/active", Value="host", Type="String")
-    assert main(["destroy", "sandbox", "--yes"]) == 0
-    assert swept == [("shop", "us-east-1")]
-    assert [call[1] for call in run.calls] == ["shop-signals", "shop-web", "shop-data", "shop-network"]
-    assert all(call[0] == "destroy" and {"--exclusively", "--force"} <= set(call) for call in run.calls)
-    assert "/shop/database/active: deleted, since no stack owned it" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_what_still_carries_the_tag_is_listed(
-    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], aws: Aws
-) -> None:
-    assert account
-    monkeypatch.setattr("workbench.deploy.leftovers.sweep", lambda *_: None)
-    aws.client("sns").create_topic(Name="left", Tags=[{"Key": "shop:environment", "Value": "shop"}])
-    assert main(["destroy", "sandbox", "--yes"]) == 0
-    assert "arn:aws:sns:us-east-1:000000000000:left" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_protected_production_is_not_destroyed(
-    account: tuple[Memory, Recorder], production: dict[int, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    memory, run = account
-    memory.deploy(read_assembly(production[3]))
-    assert main(["destroy", "production", "--yes"]) == 1
-    said = capsys.readouterr()
-    assert "Stays, because its template says so:" in said.out
-    assert "update-termination-protection" in said.err
-    assert run.calls == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("typed", "status"), [("shop-prod", 0), ("y", 1)])
-def test_production_goes_only_when_its_name_is_typed(
-    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, typed: str, status: int
-) -> None:
-    assert account
-    monkeypatch.setattr("builtins.input", lambda _: typed)
-    assert main(["destroy", "production"]) == status

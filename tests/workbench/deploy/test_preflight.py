@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto import mock_aws
+from moto.core.base_backend import BackendDict
+from moto.ses.models import ses_backends
 
 from blueprint.environment import Environment, load
 from tests.workbench.deploy.memory import NOTHING
 from workbench.deploy.gate import foresee
 from workbench.deploy.live import Aws
 from workbench.deploy.preflight import OLDEST_IMAGE_DAYS, Answer, checks
-from workbench.templates import read_assembly
+from workbench.templates import Assembly, read_assembly
 
 HOLDS, WARNS, EXPIRED, REFUSES = Answer.HOLDS, Answer.WARNS, Answer.EXPIRED, Answer.REFUSES
 ACCOUNT = "123456789012"
 TODAY = datetime.now(UTC).date()  # images and zones of the local AWS are as old as the test
-Ask = Callable[..., tuple[Answer, str]]
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[Aws]:
+    """Clients for all questions; boto3 takes longer to make one than to ask."""
+    with mock_aws():
+        yield Aws("us-east-1")
+
+
+@pytest.fixture
+def aws(clients: Aws) -> Aws:
+    """An account of moto's, empty again."""
+    BackendDict.reset()
+    return clients
 
 
 @pytest.fixture
@@ -31,15 +49,16 @@ def ask(aws: Aws, production: dict[int, Path]) -> Ask:
         *,
         stage: int = 3,
         today: date = TODAY,
+        before: Assembly = NOTHING,
+        after: Assembly | None = None,
         pins: dict[str, str | None] | None = None,
         **changes: object,
-    ) -> tuple[Answer, str]:
+    ) -> tuple[Answer, str] | None:
         environment: Environment = replace(load("production", stage=str(stage)), account=ACCOUNT, **changes)  # type: ignore[arg-type]
         environment = replace(environment, pins=environment.pins.model_copy(update=pins or {}))
-        outlook = foresee(NOTHING, read_assembly(production[stage]))
-        found = [one for one in checks(environment, production[stage], outlook, aws, today=today) if one.name == name]
-        assert len(found) == 1, found
-        return found[0].answer, found[0].text
+        outlook = foresee(before, after or read_assembly(production[stage]))
+        asked = checks(environment, production[stage], outlook, aws, today=today)
+        return next(((one.answer, one.text) for one in asked if one.name == name), None)
 
     return answer
 
@@ -105,31 +124,178 @@ def test_the_address_list_is_the_one_of_the_edge(ask: Ask, aws: Aws) -> None:
     assert ask("edge addresses", stage=4, pins={"edge_prefix_list": None})[0] is WARNS
 
 
+# --- What a domain needs ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_zone(aws: Aws) -> Callable[..., str]:
+    """Makes a zone with records, each as name, type and value; returns its id."""
+
+    def make(name: str, *records: tuple[str, str, str], private: bool = False) -> str:
+        route53, within = aws.client("route53"), {}
+        if private:
+            vpc = aws.client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+            within = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}}
+        settings = {"Comment": "", "PrivateZone": private}
+        made = route53.create_hosted_zone(Name=name, CallerReference="once", HostedZoneConfig=settings, **within)
+        sets = [
+            {"Name": at, "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]} for at, kind, value in records
+        ]
+        if sets:
+            changes = [{"Action": "CREATE", "ResourceRecordSet": one} for one in sets]
+            route53.change_resource_record_sets(HostedZoneId=made["HostedZone"]["Id"], ChangeBatch={"Changes": changes})
+        return str(made["HostedZone"]["Id"].rpartition("/")[2])
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("zone", "private", "answer", "said"),
     [
-        (None, False, REFUSES, "is not in account"),
-        ("example.com", False, HOLDS, "holds shop.example.com"),
+        ("example.com", False, HOLDS, "holds shop.example.com; `dig +short NS example.com` must say ns-"),
         ("shop.example.com", False, HOLDS, "holds shop.example.com"),
         ("op.example.com", False, REFUSES, "cannot hold shop.example.com"),
         ("example.com", True, REFUSES, "is private"),
     ],
 )
 def test_the_hosted_zone_holds_the_domain(
-    ask: Ask, aws: Aws, zone: str | None, private: bool, answer: Answer, said: str
+    ask: Ask, make_zone: Callable[..., str], zone: str, private: bool, answer: Answer, said: str
 ) -> None:
-    zone_id = "Z0123456789ABCDEFGHIJ"
-    if zone is not None:
-        vpc = aws.client("ec2").create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-        within = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}} if private else {}
-        settings = {"Comment": "", "PrivateZone": private}
-        made = aws.client("route53").create_hosted_zone(
-            Name=zone, CallerReference="once", HostedZoneConfig=settings, **within
-        )
-        zone_id = made["HostedZone"]["Id"].rpartition("/")[2]
-    found, text = ask("hosted zone", hosted_zone_id=zone_id)
+    found, text = ask("hosted zone", hosted_zone_id=make_zone(zone, private=private))
     assert found is answer
     assert said in text
+
+
+def test_a_hosted_zone_of_another_account_is_refused(ask: Ask) -> None:
+    found, text = ask("hosted zone")
+    assert found is REFUSES
+    assert "is not in account 123456789012" in text
+
+
+@pytest.mark.parametrize(
+    ("record", "taken"),
+    [
+        (("www.example.com", "A", "203.0.113.1"), ""),
+        (("shop.example.com", "TXT", '"hello"'), ""),
+        (("shop.example.com", "A", "203.0.113.1"), "shop.example.com (A)"),
+        (("shop.example.com", "CNAME", "elsewhere.example.net"), "shop.example.com (CNAME)"),
+        (("origin.shop.example.com", "A", "203.0.113.1"), "origin.shop.example.com (A)"),
+        (("mail.shop.example.com", "MX", "10 mail.example.net"), "mail.shop.example.com (MX)"),
+    ],
+)
+def test_records_that_the_stacks_would_make_must_not_be_there(
+    ask: Ask, make_zone: Callable[..., str], record: tuple[str, str, str], taken: str
+) -> None:
+    zone = make_zone("example.com", record)
+    found, text = ask("records", hosted_zone_id=zone)
+    assert found is (REFUSES if taken else HOLDS)
+    assert text.startswith(
+        f"{taken}: in the zone already"
+        if taken
+        else "mail.shop.example.com, origin.shop.example.com, shop.example.com: free"
+    )
+
+
+def test_records_that_the_stacks_have_made_are_theirs(
+    ask: Ask, make_zone: Callable[..., str], production: dict[int, Path]
+) -> None:
+    zone = make_zone("example.com", ("shop.example.com", "A", "203.0.113.1"))
+    assert ask("records", hosted_zone_id=zone, stage=4, before=read_assembly(production[3])) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "shut"),
+    [
+        ("example.com", '0 issue "letsencrypt.org"', "example.com"),
+        ("example.com", '0 issue ";"', "example.com"),
+        ("shop.example.com", '0 issue "letsencrypt.org"', "shop.example.com"),
+        ("origin.shop.example.com", '0 issue "letsencrypt.org"', "origin.shop.example.com"),
+        ("www.example.com", '0 issue "letsencrypt.org"', None),
+        ("example.com", '0 issue "amazontrust.com"', None),
+        ("example.com", '0 issue "amazon.com; policy=ev"', None),
+        ("example.com", '0 iodef "mailto:security@example.com"', None),
+    ],
+)
+def test_others_may_forbid_a_certificate(
+    ask: Ask, make_zone: Callable[..., str], production: dict[int, Path], at: str, value: str, shut: str | None
+) -> None:
+    zone = make_zone("example.com", (at, "CAA", value))
+    found, text = ask("certificate of web", hosted_zone_id=zone)
+    assert found is (REFUSES if shut else HOLDS)
+    assert text.startswith(f"CAA of {shut} names other authorities" if shut else "is made in us-east-1")
+    if shut:  # one that is there already works until it is renewed
+        assert ask("certificate of web", hosted_zone_id=zone, before=read_assembly(production[3]))[0] is WARNS
+
+
+def test_a_record_nearer_to_the_domain_decides_about_certificates(ask: Ask, make_zone: Callable[..., str]) -> None:
+    others, ours = '0 issue "letsencrypt.org"', '0 issue "amazon.com"'
+    zone = make_zone("example.com", ("example.com", "CAA", others), ("shop.example.com", "CAA", ours))
+    assert ask("certificate of web", hosted_zone_id=zone)[0] is HOLDS
+
+
+def test_the_edge_has_a_certificate_of_its_own(
+    ask: Ask, make_zone: Callable[..., str], production: dict[int, Path]
+) -> None:
+    zone = make_zone("example.com")
+    assert ask("certificate of edge", hosted_zone_id=zone, stage=4, before=read_assembly(production[3]))[0] is HOLDS
+
+
+def test_a_certificate_that_is_there_and_not_issued_is_told(
+    ask: Ask, aws: Aws, make_zone: Callable[..., str], production: dict[int, Path]
+) -> None:
+    zone, there = make_zone("example.com"), read_assembly(production[3])
+    assert ask("certificate of web", hosted_zone_id=zone, before=there) == (HOLDS, "issued")
+    aws.client("acm").request_certificate(DomainName="shop.example.com", ValidationMethod="DNS")
+    found, text = ask("certificate of web", hosted_zone_id=zone, before=there)
+    assert found is WARNS
+    assert "is PENDING_VALIDATION; look: aws acm describe-certificate" in text
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "answer", "said"),
+    [
+        (False, True, HOLDS, "shop.example.com is made"),
+        (True, True, REFUSES, "aws sesv2 delete-email-identity --email-identity shop.example.com"),
+        (True, False, WARNS, "shop.example.com is not verified, so no customer gets mail"),
+        (False, False, WARNS, "shop.example.com is not there"),
+    ],
+)
+def test_a_stack_makes_the_identity_of_a_domain_and_takes_over_none(
+    ask: Ask, aws: Aws, production: dict[int, Path], known: bool, new: bool, answer: Answer, said: str
+) -> None:
+    if known:
+        aws.client("sesv2").create_email_identity(EmailIdentity="shop.example.com")
+    found, text = ask("mail identity", before=NOTHING if new else read_assembly(production[3]))
+    assert found is answer
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("known", "verified", "answer", "said"),
+    [
+        (False, False, WARNS, "aws sesv2 create-email-identity --email-identity me@example.com, then follow the link"),
+        (True, False, WARNS, "me@example.com is not verified"),
+        (True, True, HOLDS, "me@example.com is verified"),
+    ],
+)
+def test_an_address_that_mail_is_from_is_verified_by_a_person(
+    ask: Ask, aws: Aws, sandbox: dict[int, Path], known: bool, verified: bool, answer: Answer, said: str
+) -> None:
+    if known:
+        aws.client("sesv2").create_email_identity(EmailIdentity="me@example.com")
+        inside = ses_backends[ACCOUNT]["us-east-1"].email_identities["me@example.com"]
+        inside.verified_for_sending_status = verified
+    there = read_assembly(sandbox[3])
+    mine = {"domain": None, "hosted_zone_id": None, "alarm_email": "me@example.com"}
+    found, text = ask("mail identity", before=there, after=there, **mine)
+    assert found is answer
+    assert said in text
+
+
+def test_without_a_domain_and_an_address_nobody_sends_mail(ask: Ask, sandbox: dict[int, Path]) -> None:
+    nobody = {"domain": None, "hosted_zone_id": None, "alarm_email": None, "after": read_assembly(sandbox[3])}
+    assert ask("mail identity", **nobody) is None
+    assert ask("mail", **nobody) is None
 
 
 def test_a_quota_that_is_used_up_is_refused_with_its_code(ask: Ask, aws: Aws) -> None:

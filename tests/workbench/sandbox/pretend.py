@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from workbench.sandbox.api import answer
 from workbench.sandbox.engine import Engine
-from workbench.sandbox.kinds.kind import Aws, Made, NotInPlace, Refused, Wanted
+from workbench.sandbox.kinds.kind import Aws, Kind, Made, NotInPlace, Refused, Wanted
 from workbench.sandbox.stacks import Stacks
 
 REGION = "us-east-1"
@@ -69,10 +69,9 @@ class Things:
 class Pretend:
     """An account with its CloudFormation, reached with boto3 and no network."""
 
-    def __init__(self, *types: str) -> None:
+    def __init__(self, *types: str, kinds: Mapping[str, Kind] | None = None) -> None:
         self.things = Things()
-        stacks = Stacks(_AWS)
-        self.engine = Engine(stacks, dict.fromkeys(types or ("AWS::SNS::Topic",), self.things))
+        self.engine = Engine(Stacks(_AWS), kinds or dict.fromkeys(types or ("AWS::SNS::Topic",), self.things))
         config = Config(retries={"max_attempts": 0}, ignore_configured_endpoint_urls=True)
         self.api: Any = _SESSION.client("cloudformation", config=config)
         self.api.meta.events.register("before-send.cloudformation", self._send)
@@ -128,3 +127,8 @@ def template(outputs: Mapping[str, Any] | None = None, /, **resources: Mapping[s
         properties = {key: value for key, value in body.items() if key != "_"}
         made[name] = {"Type": "AWS::SNS::Topic", "Properties": properties, **body.get("_", {})}
     return {"Resources": made, **({"Outputs": dict(outputs)} if outputs else {})}
+
+
+def exporting(value: Any, name: str = "shared") -> dict[str, Any]:
+    """The outputs of a template that exports a value."""
+    return {"Out": {"Value": value, "Export": {"Name": name}}}

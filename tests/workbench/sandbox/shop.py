@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,11 +13,15 @@ import pytest
 from moto.moto_api._internal.models import moto_api_backend
 
 from tests.golden_files import GOLDEN
+from tests.workbench.sandbox.read_back import Account
 from workbench.sandbox.kinds import KINDS
+from workbench.sandbox.kinds.calls import call, inside
 from workbench.sandbox.kinds.kind import FAILURES, Aws, Made, Wanted
 from workbench.templates import short_forms
 
 STACK_TAGS = {"team": "shop"}
+# For a world that many tests look at and none changes.
+STATES = [pytest.param(state, marks=pytest.mark.slow) for state in ("as made", "as changed")]
 
 
 @cache
@@ -29,9 +33,27 @@ def template_of(stage: int = 5) -> Mapping[str, Any]:
     return found
 
 
+def of(*services: str) -> set[str]:
+    """The types of these services that the local AWS can make."""
+    return {type_ for type_ in KINDS if type_.split("::")[1] in services}
+
+
+def in_shop(*services: str) -> list[str]:
+    """What the templates of stage 5 have of these services, by logical id."""
+    return [id for id, resource in template_of().items() if resource["Type"] in of(*services)]
+
+
 @cache
 def _aws() -> Aws:
     return Aws("us-east-1")
+
+
+def start_afresh(aws: Aws) -> None:
+    """An account with nothing in it, not even the images that moto would make: that takes longer than a test."""
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        moto_api_backend.reset()
+        inside(aws, "ec2")
 
 
 class World:
@@ -40,13 +62,20 @@ class World:
     There is one at a time: it ends whatever was in moto before it.
     """
 
+    _latest: World | None = None
+
     def __init__(self, types: Collection[str]) -> None:
-        moto_api_backend.reset()
-        self.aws = _aws()
+        World._latest = self
+        start_afresh(self.aws)
         self.types = types  # all others are not made: `values` stands for them
         self.values: dict[str, Any] = {}  # part of a function's text -> what it comes to
         self.made: dict[str, Made] = {}  # by logical id
         self.wanted: dict[str, Wanted] = {}
+
+    @property
+    def aws(self) -> Aws:
+        assert World._latest is self, "another world has begun since"
+        return _aws()
 
     def get(self, id: str) -> Made:
         """A resource of the templates, made now if it was not made before."""
@@ -84,6 +113,20 @@ class World:
             self.delete(id)
         return str(problem.value)
 
+    def read(self, id: str) -> Mapping[str, Any]:
+        """What its service says of a resource."""
+        made = self.get(id)
+        return Account(self.aws.client).read(self.wanted[id].type, made.id, self.wanted[id].properties)
+
+    def differences(self) -> list[str]:
+        """What services say otherwise than it is wanted, of all that is made."""
+        account = Account(self.aws.client)
+        return [
+            f"{id}: {difference}"
+            for id, wanted in self.wanted.items()
+            for difference in account.differences(wanted.type, self.made[id].id, wanted.properties)
+        ]
+
     def tags_of(self, id: str) -> dict[str, str]:
         """As every service shows them that takes part in tagging."""
         client = self.aws.client("resourcegroupstaggingapi")
@@ -120,50 +163,10 @@ class World:
         return id in self.made or template_of().get(id, {}).get("Type") in self.types
 
 
-def surprises(
-    wanted: Wanted, found: Mapping[str, Any], renamed: Mapping[str, str], untold: Collection[str]
-) -> set[str]:
-    """Where the service shows something else than is wanted, although its kind does not say that it forgets that; and
-    what the kind says that it forgets, although the service shows it. `untold` is what no service ever shows."""
-    properties = {name: value for name, value in wanted.properties.items() if name not in untold}
-    unlike = set(_unlike(properties, found, renamed))
-    forgets = [path for path in getattr(KINDS[wanted.type], "forgets", {}) if _has(properties, path.split("."))]
-    unsaid = {path for path in unlike if not any(path == known or path.startswith(f"{known}.") for known in forgets)}
-    shown = {known for known in forgets if not any(f"{path}.".startswith(f"{known}.") for path in unlike)}
-    return unsaid | shown
-
-
-def _has(value: Any, path: Sequence[str]) -> bool:
-    if isinstance(value, list):
-        return any(_has(item, path) for item in value)
-    return not path or (isinstance(value, Mapping) and path[0] in value and _has(value[path[0]], path[1:]))
-
-
-def _unlike(wanted: Any, found: Any, renamed: Mapping[str, str]) -> Iterator[str]:
-    match wanted:
-        case dict() if isinstance(found, str) and found.startswith("{"):  # a document that the service keeps as text
-            yield from _unlike(wanted, json.loads(found), renamed)
-        case dict() if isinstance(found, Mapping):
-            members = {key.lower(): item for key, item in found.items()}
-            for key, item in wanted.items():
-                name = renamed.get(key, key).lower()
-                for path in _unlike(item, members[name], renamed) if name in members else [""]:
-                    yield f"{key}.{path}".strip(".")
-        case list() if isinstance(found, Mapping) and "Quantity" in found:
-            yield from _unlike(wanted, found.get("Items", []), renamed)
-        case list() if isinstance(found, list) and len(found) == len(wanted):
-            for item, other in zip(_in_order(wanted), _in_order(found), strict=True):
-                yield from _unlike(item, other, renamed)
-        case _ if _text(wanted) != _text(found):
-            yield ""
-
-
-def _in_order(items: list[Any]) -> list[Any]:
-    return sorted(items) if all(isinstance(item, str) for item in items) else items
-
-
-def _text(value: Any) -> str:
-    """Numbers are text in some places and numbers in others."""
-    if (isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)) or type(value) in (int, float):
-        return str(float(value))
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+def make_zone(aws: Aws, zone_id: str, domain: str) -> None:
+    """The zone that an environment names by its id: outside of all templates, and Route 53 gives no id on request."""
+    zones = inside(aws, "route53").zones
+    if zone_id not in zones:
+        new = call(aws, "route53", "create_hosted_zone", Name=domain, CallerReference=zone_id)["HostedZone"]["Id"]
+        zone = zones[zone_id] = zones.pop(new.removeprefix("/hostedzone/"))
+        zone.resource_id = zone_id

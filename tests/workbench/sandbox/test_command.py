@@ -18,7 +18,7 @@ from workbench.sandbox import local as module
 from workbench.sandbox.local import Local, Running
 from workbench.synth import ROOT
 
-RUNNING = Running(7, 5566, "2026-01-01T00:00:00+00:00")
+RUNNING = Running(7, 5566, "2026-01-01T00:00:00+00:00", "AKIA0000000000000001")
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_one_sitting(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["running"] is True
     assert facts["port"] == port
     assert facts["stacks"][0]["resources"] == 12
+    assert "key" not in facts
 
     assert main(["sandbox", "down", *where]) == 0
     assert f"http://127.0.0.1:{port} has ended" in capsys.readouterr().out

@@ -105,7 +105,7 @@ class Terminal:
             service,
             region_name=REGION,
             endpoint_url=self.running.url,
-            aws_access_key_id=UNSET_ACCOUNT,
+            aws_access_key_id=self.running.variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key="local",
         )
 

@@ -1,4 +1,4 @@
-"""The local CloudFormation, by AWS's documented behaviour; first the gaps of moto's own, which it closes."""
+"""The local CloudFormation, by AWS's documented behaviour."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.workbench.sandbox.pretend import REGION, Pretend, template
+from tests.workbench.sandbox.pretend import Pretend, exporting, template
 
 Template = dict[str, Any]
 
@@ -19,138 +18,6 @@ Template = dict[str, Any]
 @pytest.fixture
 def cloud() -> Pretend:
     return Pretend()
-
-
-def exporting(value: Any, name: str = "shared") -> dict[str, Any]:
-    return {"Out": {"Value": value, "Export": {"Name": name}}}
-
-
-# --- the gaps that lie in CloudFormation ---------------------------------------------------------------------------
-
-
-def test_gap_1_a_stack_made_by_a_change_set_has_outputs_exports_and_imports(cloud: Pretend) -> None:
-    assert cloud.deploy("net", template(exporting({"Ref": "Topic"}), Topic={})) == "CREATE_COMPLETE"
-    assert cloud.deploy("web", template(Reader={"DisplayName": {"Fn::ImportValue": "shared"}})) == "CREATE_COMPLETE"
-
-    made = cloud.stack("net")["Outputs"][0]
-    assert made["ExportName"] == "shared"
-    assert cloud.things.wanted()["web/Reader"] == {"DisplayName": made["OutputValue"]}
-    assert [one["Name"] for one in cloud.api.list_exports()["Exports"]] == ["shared"]
-    assert cloud.api.list_imports(ExportName="shared")["Imports"] == ["web"]
-
-
-def test_gap_1_a_change_set_is_found_in_its_stack_only_and_a_missing_one_is_said_to_be_missing(cloud: Pretend) -> None:
-    for stack in ("one", "two"):
-        body = json.dumps(template(Topic={"DisplayName": stack}))
-        made = {"StackName": stack, "ChangeSetName": "same", "ChangeSetType": "CREATE", "TemplateBody": body}
-        cloud.api.create_change_set(**made)
-    said = cloud.api.get_template(StackName="two", ChangeSetName="same")["TemplateBody"]
-    assert said["Resources"]["Topic"]["Properties"] == {"DisplayName": "two"}
-
-    cloud.api.delete_change_set(StackName="two", ChangeSetName="same")
-    assert cloud.api.describe_change_set(StackName="one", ChangeSetName="same")["Status"] == "CREATE_COMPLETE"
-    with pytest.raises(cloud.api.exceptions.ChangeSetNotFoundException, match="same"):
-        cloud.api.describe_change_set(StackName="two", ChangeSetName="same")
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://templates-s3-here.s3.us-east-1.amazonaws.com/folder/one.json",
-        "https://s3.us-east-1.amazonaws.com/templates-s3-here/folder/one.json",
-        "http://127.0.0.1:5566/templates-s3-here/folder/one.json",
-    ],
-)
-def test_gap_2_a_template_is_read_from_a_bucket_by_every_form_of_its_address(cloud: Pretend, address: str) -> None:
-    s3 = cloud.engine.stacks.aws(REGION).client("s3")
-    s3.create_bucket(Bucket="templates-s3-here")
-    s3.put_object(Bucket="templates-s3-here", Key="folder/one.json", Body=json.dumps(template(Topic={})).encode())
-
-    cloud.api.create_stack(StackName="shop", TemplateURL=address)
-
-    assert cloud.stack("shop")["StackStatus"] == "CREATE_COMPLETE"
-    with pytest.raises(ClientError, match="NoSuchKey"):
-        cloud.api.create_stack(StackName="other", TemplateURL=address.replace("one", "two"))
-
-
-def test_gap_3_a_type_that_is_not_known_is_an_error_that_names_it_before_anything_is_changed(cloud: Pretend) -> None:
-    body = template(Topic={})
-    body["Resources"]["Odd"] = {"Type": "AWS::Odd::Thing"}
-
-    assert "AWS::Odd::Thing (Odd)" in cloud.deploy("shop", body)
-    assert cloud.things.done == []
-
-
-def test_gap_5_the_previous_value_of_a_parameter_is_looked_up_once_and_anew(cloud: Pretend) -> None:
-    ssm = cloud.engine.stacks.aws(REGION).client("ssm")
-    body = template(Topic={"DisplayName": {"Ref": "Image"}})
-    body["Parameters"] = {"Image": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/nowhere"}}
-    previous = [{"ParameterKey": "Image", "UsePreviousValue": True}]
-    ssm.put_parameter(Name="/gap-5", Value="first", Type="String", Overwrite=True)
-    cloud.deploy("shop", body, Parameters=[{"ParameterKey": "Image", "ParameterValue": "/gap-5"}])
-    assert cloud.deploy("shop", body, Parameters=previous) == ""
-
-    ssm.put_parameter(Name="/gap-5", Value="second", Type="String", Overwrite=True)
-
-    assert cloud.deploy("shop", body, Parameters=previous) == "UPDATE_COMPLETE"
-    assert cloud.things.wanted()["shop/Topic"] == {"DisplayName": "second"}
-    told = cloud.stack("shop")["Parameters"][0]
-    assert (told["ParameterValue"], told["ResolvedValue"]) == ("/gap-5", "second")
-
-
-def test_gap_6_a_replacement_is_made_before_the_old_one_goes_and_after_all_else_is_done(cloud: Pretend) -> None:
-    before = template(Old={"TopicName": "a"}, User={"DisplayName": {"Ref": "Old"}}, Gone={})
-    cloud.deploy("shop", before)
-    cloud.things.done.clear()
-
-    cloud.deploy("shop", template(Old={"TopicName": "b"}, User={"DisplayName": {"Ref": "Old"}}))
-
-    done = cloud.things.done
-    assert done[:2] == ["create Old", "update User"]
-    assert sorted(done[2:]) == ["delete Gone", "delete Old"]
-    assert cloud.things.wanted()["shop/User"] == {"DisplayName": "b"}
-
-
-def test_gap_8_everything_is_deleted_in_the_reverse_order_of_its_needs(cloud: Pretend) -> None:
-    chain = {"A": {}, "B": {"DisplayName": {"Ref": "A"}}, "C": {"_": {"DependsOn": "B"}}}
-    cloud.deploy("shop", template(**chain))
-    cloud.things.done.clear()
-
-    cloud.api.delete_stack(StackName="shop")
-
-    assert cloud.things.done == ["delete C", "delete B", "delete A"]
-    assert cloud.things.there == {}
-
-
-def test_gap_8_a_delete_that_is_refused_is_an_error_and_what_it_needs_stays(cloud: Pretend) -> None:
-    body = template(A={}, B={"DisplayName": "clings", "_": {"DependsOn": "A"}}, C={})
-    cloud.deploy("shop", body)
-
-    cloud.api.delete_stack(StackName="shop")
-
-    stack = cloud.stack("shop")
-    assert stack["StackStatus"] == "DELETE_FAILED"
-    assert "failed to delete: [B]" in stack["StackStatusReason"]
-    assert "B is still in use" in stack["StackStatusReason"]
-    assert sorted(cloud.things.wanted()) == ["shop/A", "shop/B"]
-    cloud.api.delete_stack(StackName="shop", RetainResources=["B"])
-    assert sorted(cloud.things.wanted()) == ["shop/B"]
-    assert cloud.stacks() == []
-
-
-def test_gap_10_weak_and_dynamic_references_come_to_values(cloud: Pretend) -> None:
-    aws = cloud.engine.stacks.aws(REGION)
-    aws.client("ssm").put_parameter(Name="/gap-10", Value="stored", Type="String", Overwrite=True)
-    secret = aws.client("secretsmanager").create_secret(Name="gap-10", SecretString='{"password": "hush"}')["ARN"]
-    cloud.deploy("net", template({"Vpc": {"Value": {"Ref": "Topic"}}}, Topic={"TopicName": "vpc-1"}))
-    weak = {"Fn::GetStackOutput": {"StackName": "net", "OutputName": "Vpc", "Region": REGION}}
-    password = {"Fn::Join": ["", ["{{resolve:secretsmanager:", secret, ":SecretString:password::}}"]]}
-
-    cloud.deploy("web", template(A={"DisplayName": weak}, B={"X": "{{resolve:ssm:/gap-10}}", "Y": password}))
-
-    wanted = cloud.things.wanted()
-    assert wanted["web/A"] == {"DisplayName": "vpc-1"}
-    assert wanted["web/B"] == {"X": "stored", "Y": "hush"}
 
 
 # --- change sets -----------------------------------------------------------------------------------------------------
@@ -367,7 +234,9 @@ def test_an_import_counts_although_the_update_that_brought_it_failed(shared: Pre
     user = {"DisplayName": {"Fn::ImportValue": "shared"}, "_": {"DependsOn": "A"}}
     bad = template(A={}, B=user, C={"DisplayName": "refuse", "_": {"DependsOn": "B"}})
     assert shared.deploy("more", bad) == "UPDATE_FAILED"
-    assert shared.api.list_imports(ExportName="shared")["Imports"] == ["web", "more"]
+    shared.api.delete_stack(StackName="web")
+    shared.api.delete_stack(StackName="net")
+    assert "in use by more" in shared.stack("net")["StackStatusReason"]
 
 
 def test_the_name_of_an_export_is_unique(shared: Pretend) -> None:
@@ -404,22 +273,6 @@ def test_an_update_that_fails_can_be_put_right_by_the_next_one(cloud: Pretend) -
     good = template(A={"DisplayName": "y"}, B={"DisplayName": "z", "_": {"DependsOn": "A"}})
     assert cloud.deploy("shop", good, DisableRollback=True) == "UPDATE_COMPLETE"
     assert cloud.things.wanted() == {"shop/A": {"DisplayName": "y"}, "shop/B": {"DisplayName": "z"}}
-
-
-def test_a_failed_update_can_be_taken_back_to_the_last_complete_template(cloud: Pretend) -> None:
-    before = template(exporting({"Ref": "A"}), A={"TopicName": "a"}, B={"DisplayName": "x", "_": {"DependsOn": "A"}})
-    cloud.deploy("shop", before)
-    named, bad = {"TopicName": "b"}, {"DisplayName": "refuse", "_": {"DependsOn": "A"}}
-    assert cloud.deploy("shop", template(exporting({"Ref": "A"}), A=named, B=bad)) == "UPDATE_FAILED"
-
-    cloud.api.rollback_stack(StackName="shop")
-
-    assert cloud.stack("shop")["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    assert cloud.deploy("shop", before) == ""
-    assert {name: dict(one) for name, one in cloud.things.wanted().items()} == {
-        "shop/A": {"TopicName": "a"},
-        "shop/B": {"DisplayName": "x"},
-    }
 
 
 def test_what_could_not_be_deleted_after_an_update_is_an_error_and_tried_again(cloud: Pretend) -> None:
@@ -462,24 +315,19 @@ TOPICS = st.fixed_dictionaries(
 )
 BASES = st.sampled_from([{"TopicName": "base"}, {"TopicName": "other"}, {"TopicName": "base", "DisplayName": "x"}])
 TEMPLATES = st.builds(lambda base, more: template(Base=base, **more), BASES, TOPICS)
-# What is deployed one after the other, by number; the end is always the last one.
-SEQUENCES = ((0, 1), (0, 1, 0), (0, 1, 2), (0, 1, 2, 1), (2, 0, 1, 2, 0))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sequence", SEQUENCES)
-@given(templates=st.lists(TEMPLATES, min_size=3, max_size=3))
-@settings(max_examples=10, deadline=None)
-def test_any_way_to_a_template_ends_where_a_fresh_deployment_of_it_does(
-    sequence: tuple[int, ...], templates: list[Template]
-) -> None:
+@given(templates=st.lists(TEMPLATES, min_size=2, max_size=5))
+@settings(max_examples=25, deadline=None)
+def test_any_way_to_a_template_ends_where_a_fresh_deployment_of_it_does(templates: list[Template]) -> None:
     there, fresh = Pretend(), Pretend()
-    for number in sequence:
-        assert there.deploy("shop", templates[number]) in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "")
-    fresh.deploy("shop", templates[sequence[-1]])
+    for one in templates:
+        assert there.deploy("shop", one) in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "")
+    fresh.deploy("shop", templates[-1])
 
     assert state(there) == state(fresh)
-    assert there.deploy("shop", templates[sequence[-1]]) == ""
+    assert there.deploy("shop", templates[-1]) == ""
     there.api.delete_stack(StackName="shop")
     assert there.things.there == {}
 

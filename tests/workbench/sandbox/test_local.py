@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_a_number_left_behind_ends_no_other_program(local: Local) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         local.folder.mkdir(parents=True)
-        stale = {"pid": bystander.pid, "port": 1, "since": "2026-01-01T00:00:00+00:00"}
+        stale = {"pid": bystander.pid, "port": 1, "since": "2026-01-01T00:00:00+00:00", "key": ""}
         (local.folder / "sandbox.json").write_text(json.dumps(stale), encoding="utf-8")
         assert local.status() is None
         assert local.down() is None
@@ -129,10 +130,20 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_variables_lead_to_this_machine_and_to_no_real_account() -> None:
-    variables = Running(1, 5566, "now").variables
+    variables = Running(1, 5566, "now", "AKIA0000000000000001").variables
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5566"
     assert variables["AWS_EC2_METADATA_DISABLED"] == "true"
-    assert variables["AWS_ACCESS_KEY_ID"] == "000000000000"
+    assert variables["AWS_ACCESS_KEY_ID"] == "AKIA0000000000000001"
+
+
+def test_every_start_has_a_key_of_its_own_that_no_other_user_can_read(local: Local) -> None:
+    first = local.up(free_port())
+    local.down()
+    second = local.up(first.port)
+    assert re.fullmatch(r"AKIA[0-9A-F]{16}", first.key)  # of the length by which moto knows keys
+    assert first.key != second.key
+    files = [path for path in local.folder.iterdir() if path.is_file() and second.key in path.read_text()]
+    assert [path.stat().st_mode & 0o077 for path in files] == [0]
 
 
 def test_what_is_in_it_is_counted(local: Local) -> None:

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from moto.moto_api._internal.models import moto_api_backend
 
+from tests.workbench.sandbox.read_back import READERS
+from tests.workbench.sandbox.shop import start_afresh
 from workbench.facts.specification import replacement
 from workbench.sandbox.kinds import FORGOTTEN, KINDS, ONLY_KEPT
 from workbench.sandbox.kinds.kind import Aws, Made, NotInPlace, Refused, Wanted, absent_is_fine
@@ -47,8 +48,9 @@ LOG_GROUP = Row(
 
 @pytest.fixture
 def aws() -> Aws:
-    moto_api_backend.reset()
-    return Aws("us-east-1")
+    aws = Aws("us-east-1")
+    start_afresh(aws)
+    return aws
 
 
 def wanted(generation: str = "1", **properties: Any) -> Wanted:
@@ -231,6 +233,10 @@ def test_reasons_are_given_for_all_that_is_forgotten_or_only_kept() -> None:
     assert ONLY_KEPT.keys() <= KINDS.keys()
     assert "InstanceMaintenancePolicy" in FORGOTTEN["AWS::AutoScaling::AutoScalingGroup"]
     assert "associations" in ONLY_KEPT["AWS::SSM::Association"]
+
+
+def test_every_type_that_is_not_only_kept_is_read_back() -> None:
+    assert READERS.keys() == KINDS.keys() - ONLY_KEPT.keys()
 
 
 def test_the_tables_are_frozen() -> None:

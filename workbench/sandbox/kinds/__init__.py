@@ -6,16 +6,30 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from workbench.sandbox.kinds.access import ACCESS
-from workbench.sandbox.kinds.compute import COMPUTE
-from workbench.sandbox.kinds.data import DATA
+from workbench.sandbox.kinds.backups import BACKUPS
+from workbench.sandbox.kinds.balancers import BALANCERS
+from workbench.sandbox.kinds.caches import CACHES
+from workbench.sandbox.kinds.databases import DATABASES
 from workbench.sandbox.kinds.edge import EDGE
+from workbench.sandbox.kinds.events import EVENTS
+from workbench.sandbox.kinds.functions import FUNCTIONS
+from workbench.sandbox.kinds.hosts import HOSTS
 from workbench.sandbox.kinds.kind import Kind
+from workbench.sandbox.kinds.mail import MAIL
+from workbench.sandbox.kinds.messages import MESSAGES
 from workbench.sandbox.kinds.network import NETWORK
-from workbench.sandbox.kinds.work import WORK
+from workbench.sandbox.kinds.operations import OPERATIONS
+from workbench.sandbox.kinds.secrets import SECRETS
+from workbench.sandbox.kinds.security_groups import SECURITY_GROUPS
+from workbench.sandbox.kinds.storage import STORAGE
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    dict(sorted({**NETWORK, **COMPUTE, **ACCESS, **DATA, **EDGE, **WORK}.items()))
+_SERVICES = (
+    {**NETWORK, **SECURITY_GROUPS, **HOSTS, **BALANCERS, **EDGE}
+    | {**ACCESS, **SECRETS, **OPERATIONS}
+    | {**DATABASES, **CACHES, **STORAGE, **BACKUPS}
+    | {**FUNCTIONS, **MESSAGES, **EVENTS, **MAIL}
 )
+KINDS: Mapping[str, Kind] = MappingProxyType(dict(sorted(_SERVICES.items())))
 
 # Type -> property -> why: what is accepted and forgotten, because moto has no place for it.
 FORGOTTEN: Mapping[str, Mapping[str, str]] = MappingProxyType(

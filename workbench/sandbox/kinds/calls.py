@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moto.backends import get_backend
 
-from workbench.sandbox.kinds.kind import Aws, Made, NotInPlace, Refused, Wanted, absent_is_fine
+from workbench.sandbox.kinds.kind import FAILURES, Aws, Made, NotInPlace, Refused, Wanted, absent_is_fine
 
 
 def fit(shape: Any, value: Any, rename: Mapping[str, str]) -> Any:
@@ -76,6 +76,21 @@ def inside(aws: Aws, service: str) -> Any:
     """Moto's own model of a service, for what its API cannot do; every use says what that is."""
     backends = get_backend(service)[aws.account]  # type: ignore[call-overload]
     return backends[aws.region if aws.region in backends else "aws"]  # the second for services without regions
+
+
+def is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+@contextmanager
+def written_again(models: dict[str, Any], id_: str) -> Iterator[Any]:
+    """For what moto cannot change: its model leaves, so that another is made of the same name; or it comes back."""
+    old = models.pop(id_)
+    try:
+        yield old
+    except FAILURES:
+        models[id_] = old
+        raise
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
@@ -152,3 +167,8 @@ def arn(aws: Aws, service: str, rest: str) -> str:
 def made_up_id(wanted: Wanted) -> str:
     """An id such as services make up, the same whenever the same is wanted."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, wanted.name(255)))
+
+
+def snapshot_name(wanted: Wanted, most: int) -> str:
+    """A name that no earlier snapshot has, even of a resource that was made and deleted twice."""
+    return replace(wanted, id=f"snapshot-{wanted.id}", generation=str(uuid.uuid4())).name(most, lower=True)

@@ -1,35 +1,18 @@
-"""The resource types at the edge and those that watch: distributions, firewalls, certificates, names, alarms."""
+"""CloudFront, WAF, Certificate Manager and Route 53. Moto has none of the policies that caches and headers follow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.sandbox.kinds.calls import (
-    Kept,
-    arn,
-    call,
-    fit,
-    inside,
-    made_up_id,
-    refuse_change,
-    remove,
-    tag,
-    tag_list,
-    without,
-)
+from workbench.sandbox.kinds.calls import Kept, call, inside, made_up_id, refuse_change, remove, tag, without
 from workbench.sandbox.kinds.kind import Aws, Kind, Made, Refused, Wanted, absent_is_fine
-
-# ---- CloudFront
+from workbench.sandbox.kinds.row import Tagging
 
 
 class Distribution:
     """AWS::CloudFront::Distribution; CloudFormation turns it off before it deletes it."""
 
-    forgets: Mapping[str, str] = {
-        "DistributionConfig.CacheBehaviors.FunctionAssociations": "nothing runs at the edge",
-        "DistributionConfig.DefaultCacheBehavior.FunctionAssociations": "nothing runs at the edge",
-    }
     _RENAMED: Mapping[str, str] = {
         "IPV6Enabled": "IsIPV6Enabled",
         "Locations": "Items",
@@ -86,6 +69,8 @@ class Distribution:
 
 def _methods_together(behavior: Mapping[str, Any]) -> dict[str, Any]:
     """The API has the methods that are cached inside those that are allowed."""
+    if "FunctionAssociations" in behavior:
+        raise Refused("The local AWS does not know the property FunctionAssociations: nothing runs at its edge")
     made = {key: value for key, value in behavior.items() if key not in ("AllowedMethods", "CachedMethods")}
     allowed = behavior.get("AllowedMethods", ["GET", "HEAD"])
     made["AllowedMethods"] = {"Quantity": len(allowed), "Items": allowed}
@@ -121,35 +106,6 @@ class OriginAccess:
         return str(call(aws, "cloudfront", "get_origin_access_control", Id=made.id)["ETag"])
 
 
-class Function:
-    """AWS::CloudFront::Function; moto has no UpdateFunction and no PublishFunction, so those reach into its model."""
-
-    def create(self, aws: Aws, wanted: Wanted) -> Made:
-        properties = wanted.properties
-        members = {"Name": properties["Name"], "FunctionCode": properties["FunctionCode"].encode()}
-        config = {"FunctionConfig": properties["FunctionConfig"]}
-        made = call(aws, "cloudfront", "create_function", config, {}, **members)["FunctionSummary"]
-        its_arn = made["FunctionMetadata"]["FunctionARN"]
-        return self._published(aws, Made(its_arn, {"FunctionARN": its_arn}), wanted)
-
-    def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:  # noqa: ARG002
-        function = inside(aws, "cloudfront").functions[after.properties["Name"]]
-        function.code = after.properties["FunctionCode"].encode()
-        client = aws.client("cloudfront")
-        shape = client.meta.service_model.operation_model("UpdateFunction").input_shape.members["FunctionConfig"]
-        function.config = fit(shape, after.properties["FunctionConfig"], {})
-        return self._published(aws, made, after)
-
-    def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:  # noqa: ARG002
-        inside(aws, "cloudfront").functions.pop(wanted.properties["Name"], None)
-
-    def _published(self, aws: Aws, made: Made, wanted: Wanted) -> Made:
-        function = inside(aws, "cloudfront").functions[wanted.properties["Name"]]
-        function.stage = "LIVE" if wanted.properties.get("AutoPublish") else "DEVELOPMENT"
-        attributes = {"FunctionMetadata.FunctionARN": made.id, "Stage": function.stage}
-        return Made(made.id, {**made.attributes, **attributes})
-
-
 def _policy(aws: Aws, wanted: Wanted) -> Made:  # noqa: ARG001
     made_id = made_up_id(wanted)
     return Made(made_id, {"Id": made_id})
@@ -161,7 +117,7 @@ def _subscription(aws: Aws, wanted: Wanted) -> Made:
     return Made(distribution, {})
 
 
-# ---- WAF
+_FIREWALL_TAGS = Tagging(key="ResourceARN", by="Arn")
 
 
 class Firewall:
@@ -195,13 +151,11 @@ class Firewall:
 
     def _made(self, aws: Aws, made_id: str, before: Wanted | None, after: Wanted) -> Made:
         found = self._find(aws, made_id)[self._member]
-        now = after.all_tags()
-        if gone := sorted(before.all_tags().keys() - now.keys() if before else ()):
-            call(aws, "wafv2", "untag_resource", ResourceARN=found["ARN"], TagKeys=gone)
-        call(aws, "wafv2", "tag_resource", ResourceARN=found["ARN"], Tags=tag_list(now))
         attributes = {"Arn": found["ARN"], "Id": found["Id"]}
         attributes.update({name: found[name] for name in ("Capacity", "LabelNamespace") if name in found})
-        return Made(made_id, attributes)
+        made = Made(made_id, attributes)
+        _FIREWALL_TAGS.change(aws, "wafv2", made, before, after)
+        return made
 
     def _find(self, aws: Aws, made_id: str) -> Any:
         return call(aws, "wafv2", f"get_{self._thing}", **self._named(made_id))
@@ -247,9 +201,6 @@ class FirewallAssociation:
         remove(aws, "wafv2", "disassociate_web_acl", ResourceArn=made.id.split("|")[0])
 
 
-# ---- Certificates and names
-
-
 class Certificate:
     """AWS::CertificateManager::Certificate; a validation by DNS answers at once, where AWS waits for the record."""
 
@@ -283,7 +234,7 @@ class Certificate:
 
 
 class RecordSet:
-    """AWS::Route53::RecordSet; the zone must be there, see `make_zone`."""
+    """AWS::Route53::RecordSet; its zone is outside of all templates, and must be there."""
 
     forgets: Mapping[str, str] = {"Comment": "Route 53 shows it in the history of changes only"}
 
@@ -303,19 +254,19 @@ class RecordSet:
             self._change(aws, "DELETE", wanted)
 
     def _change(self, aws: Aws, action: str, wanted: Wanted) -> None:
-        record = without(wanted.properties, "Comment", "HostedZoneId", "HostedZoneName", "ResourceRecords")
+        record = without(wanted.properties, "Comment", "HostedZoneId", "ResourceRecords")
         if "ResourceRecords" in wanted.properties:
             record["ResourceRecords"] = [{"Value": value} for value in wanted.properties["ResourceRecords"]]
         if "AliasTarget" in record:
             record["AliasTarget"] = {"EvaluateTargetHealth": False, **record["AliasTarget"]}
         batch = {"Comment": wanted.properties.get("Comment", ""), "Changes": []}
         batch["Changes"] = [{"Action": action, "ResourceRecordSet": record}]
-        zone = self._zone(aws, wanted)
-        call(aws, "route53", "change_resource_record_sets", {"ChangeBatch": batch}, HostedZoneId=zone)
+        zone = {"HostedZoneId": wanted.properties["HostedZoneId"]}
+        call(aws, "route53", "change_resource_record_sets", {"ChangeBatch": batch}, **zone)
 
     def _records(self, aws: Aws, wanted: Wanted) -> list[Any]:
         pages = aws.client("route53").get_paginator("list_resource_record_sets")
-        return list(pages.paginate(HostedZoneId=self._zone(aws, wanted)).search("ResourceRecordSets[]"))
+        return list(pages.paginate(HostedZoneId=wanted.properties["HostedZoneId"]).search("ResourceRecordSets[]"))
 
     @staticmethod
     def _is(wanted: Wanted, record: Mapping[str, Any]) -> bool:
@@ -323,76 +274,16 @@ class RecordSet:
         same_name = (record["Name"], record["Type"]) == (name, wanted.properties["Type"])
         return same_name and record.get("SetIdentifier") == wanted.properties.get("SetIdentifier")
 
-    def _zone(self, aws: Aws, wanted: Wanted) -> str:
-        if "HostedZoneId" in wanted.properties:
-            return str(wanted.properties["HostedZoneId"])
-        name = wanted.properties["HostedZoneName"].rstrip(".") + "."
-        for zone in call(aws, "route53", "list_hosted_zones")["HostedZones"]:
-            if zone["Name"] == name:
-                return str(zone["Id"])
-        raise Refused(f"No hosted zones named {name} found")
-
-
-def make_zone(aws: Aws, zone_id: str, domain: str) -> None:
-    """The zone that an environment names by its id: outside of all templates, and Route 53 gives no id on request."""
-    zones = inside(aws, "route53").zones
-    if zone_id not in zones:
-        new = call(aws, "route53", "create_hosted_zone", Name=domain, CallerReference=zone_id)["HostedZone"]["Id"]
-        zone = zones[zone_id] = zones.pop(new.removeprefix("/hostedzone/"))
-        zone.resource_id = zone_id
-
-
-# ---- CloudWatch
-
-
-class Alarm:
-    """AWS::CloudWatch::Alarm; putting one says all of it, the first time and every time."""
-
-    def create(self, aws: Aws, wanted: Wanted) -> Made:
-        name = wanted.properties.get("AlarmName") or wanted.name(255)
-        return self._put(aws, name, None, wanted)
-
-    def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:
-        return self._put(aws, made.id, before, after)
-
-    def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:  # noqa: ARG002
-        remove(aws, "cloudwatch", "delete_alarms", AlarmNames=[made.id])
-
-    def _put(self, aws: Aws, name: str, before: Wanted | None, after: Wanted) -> Made:
-        call(aws, "cloudwatch", "put_metric_alarm", without(after.properties, "AlarmName"), AlarmName=name)
-        its_arn = arn(aws, "cloudwatch", f"alarm:{name}")
-        tag(aws, its_arn, before, after)
-        return Made(name, {"Arn": its_arn})
-
-
-class Dashboard:
-    """AWS::CloudWatch::Dashboard; it takes no tags."""
-
-    def create(self, aws: Aws, wanted: Wanted) -> Made:
-        name = wanted.properties.get("DashboardName") or wanted.name(255)
-        call(aws, "cloudwatch", "put_dashboard", without(wanted.properties, "DashboardName"), DashboardName=name)
-        return Made(name, {})
-
-    def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:  # noqa: ARG002
-        call(aws, "cloudwatch", "put_dashboard", without(after.properties, "DashboardName"), DashboardName=made.id)
-        return made
-
-    def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:  # noqa: ARG002
-        remove(aws, "cloudwatch", "delete_dashboards", DashboardNames=[made.id])
-
 
 EDGE: dict[str, Kind] = {
     "AWS::CertificateManager::Certificate": Certificate(),
     "AWS::CloudFront::CachePolicy": Kept("cloudfront", "moto has no cache policies", _policy),
     "AWS::CloudFront::Distribution": Distribution(),
-    "AWS::CloudFront::Function": Function(),
     "AWS::CloudFront::MonitoringSubscription": Kept(
         "cloudfront", "moto has no additional metrics of distributions", _subscription
     ),
     "AWS::CloudFront::OriginAccessControl": OriginAccess(),
     "AWS::CloudFront::ResponseHeadersPolicy": Kept("cloudfront", "moto has no policies for response headers", _policy),
-    "AWS::CloudWatch::Alarm": Alarm(),
-    "AWS::CloudWatch::Dashboard": Dashboard(),
     "AWS::Route53::RecordSet": RecordSet(),
     "AWS::WAFv2::IPSet": Firewall("ip_set", "IPSet", {}),
     "AWS::WAFv2::LoggingConfiguration": FirewallLogs(),

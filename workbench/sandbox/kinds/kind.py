@@ -54,9 +54,9 @@ class Wanted:
         name = f"{stack}-{self.id[: room - len(stack)]}-{suffix}"
         return name.lower() if lower else name
 
-    def all_tags(self, own: str = "Tags") -> dict[str, str]:
-        """Tags of the stack, those that AWS adds, and the resource's own in the property `own`, which win."""
-        written = self.properties.get(own) or {}
+    def all_tags(self) -> dict[str, str]:
+        """Tags of the stack, those that AWS adds, and the resource's own, which win."""
+        written = self.properties.get("Tags") or {}
         if not isinstance(written, Mapping):
             written = {tag["Key"]: tag["Value"] for tag in written}
         ours = {"aws:cloudformation:stack-name": self.stack, "aws:cloudformation:logical-id": self.id}

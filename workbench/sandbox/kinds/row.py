@@ -40,13 +40,13 @@ class Tagging:
     rename: Mapping[str, str] = field(default_factory=dict)
     also: Properties = field(default_factory=dict)  # what both take besides
 
-    def change(self, aws: Aws, service: str, made: Made, before: Properties, after: Properties) -> None:
+    def change(self, aws: Aws, service: str, made: Made, before: Wanted | None, after: Wanted) -> None:
+        """The tags of `after` and none that only `before` had."""
         named = made.attributes[self.by] if self.by else made.id
-        which = {**self.also, self.key: [named] if self.many else named}
-        if gone := sorted(before.keys() - after.keys()):
+        which, now = {**self.also, self.key: [named] if self.many else named}, after.all_tags()
+        if gone := sorted(before.all_tags().keys() - now.keys() if before else ()):
             call(aws, service, self.remove, {**which, **self.gone(gone)})
-        if after:
-            call(aws, service, self.add, {**which, self.tags: after}, self.rename)
+        call(aws, service, self.add, {**which, self.tags: now}, self.rename)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Row:
     elsewhere: tuple[str, ...] = ()  # properties that a subclass takes care of, on updates or always
     defaults: Properties = field(default_factory=dict)  # what it means when a property is taken out of the template
     tagging: Tagging | None = None
-    own_tags: str = "Tags"
     forgets: Mapping[str, str] = field(default_factory=dict)  # properties that moto has no place for -> what that means
 
     def create(self, aws: Aws, wanted: Wanted) -> Made:
@@ -88,7 +87,8 @@ class Row:
             if properties.keys() & set(setting.properties) - now.keys():
                 self._set(aws, id_, setting, properties)
         made = Made(id_, self.attributes_of(aws, id_, answer))
-        self._tag(aws, made, None, wanted)
+        if self.tagging:
+            self.tagging.change(aws, self.service, made, None, wanted)
         return made
 
     def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:
@@ -104,7 +104,8 @@ class Row:
             if changed & set(setting.properties):
                 self._set(aws, made.id, setting, new)
         made = Made(made.id, {**made.attributes, **self.attributes_of(aws, made.id, {})})
-        self._tag(aws, made, before, after)
+        if self.tagging:
+            self.tagging.change(aws, self.service, made, before, after)
         return made
 
     def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:
@@ -117,7 +118,7 @@ class Row:
 
     def _kept(self, wanted: Wanted) -> dict[str, Any]:
         """The properties but the tags, which have operations of their own, and those that moto has no place for."""
-        left_out = {*self.forgets, *([self.own_tags] if self.tagging else [])}
+        left_out = {*self.forgets, *(["Tags"] if self.tagging else [])}
         return {name: value for name, value in wanted.properties.items() if name not in left_out}
 
     def _taken_by_create(self, aws: Aws, name: str) -> bool:
@@ -137,8 +138,3 @@ class Row:
         found = {name: search(path, answer) for name, path in self.attributes.items()} if answer else {}
         times = {name: value.isoformat() for name, value in found.items() if isinstance(value, datetime)}
         return {name: value for name, value in {**found, **times}.items() if value is not None}
-
-    def _tag(self, aws: Aws, made: Made, before: Wanted | None, after: Wanted) -> None:
-        if self.tagging:
-            had = before.all_tags(self.own_tags) if before else {}
-            self.tagging.change(aws, self.service, made, had, after.all_tags(self.own_tags))

@@ -1,17 +1,18 @@
-"""The resource types of hosts: single ones and fleets, their disks, and what stands before them."""
+"""Hosts of EC2 and their disks, and the fleets of Auto Scaling. Moto keeps what AWS takes away when a host ends."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from moto.core.types import Base64EncodedString
 
-from workbench.sandbox.kinds.calls import call, inside, remove
+from workbench.sandbox.kinds.calls import call, inside, is_true, remove
 from workbench.sandbox.kinds.kind import Aws, Kind, Made, NotInPlace, Refused, Wanted
 from workbench.sandbox.kinds.network import EC2_TAGS
-from workbench.sandbox.kinds.row import Row, Setting, Tagging
+from workbench.sandbox.kinds.row import Row, Setting
 
 # What a group reports about itself when a template does not choose.
 _GROUP_METRICS = [
@@ -22,10 +23,9 @@ _GROUP_METRICS = [
         for unit in ("Instances", "Capacity")
     ),
 ]
+
+
 _NOT_OF_MOTO = "moto has no such setting"
-
-
-# ---- Single hosts
 
 
 def _to_run(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,12 +92,8 @@ class Host(Row):
     def _switch(self, aws: Aws, id_: str, wanted: Wanted) -> None:
         """Moto has no MonitorInstances, and takes no termination protection when it starts a host."""
         host = inside(aws, "ec2").get_instance(id_)
-        host.monitoring_state = "enabled" if _true(wanted.properties.get("Monitoring")) else "disabled"
-        host.disable_api_termination = _true(wanted.properties.get("DisableApiTermination"))
-
-
-def _true(value: Any) -> bool:
-    return str(value).lower() == "true"
+        host.monitoring_state = "enabled" if is_true(wanted.properties.get("Monitoring")) else "disabled"
+        host.disable_api_termination = is_true(wanted.properties.get("DisableApiTermination"))
 
 
 class Disk(Row):
@@ -109,15 +105,12 @@ class Disk(Row):
         return str(call(aws, "ec2", "create_snapshot", VolumeId=made.id, Description=text)["SnapshotId"])
 
 
-# ---- Fleets
-
-
 class HostTemplate(Row):
     """AWS::EC2::LaunchTemplate; a changed template is its next version."""
 
     def create(self, aws: Aws, wanted: Wanted) -> Made:
         made = super().create(aws, wanted)
-        return self._finish(aws, made, {}, wanted)
+        return self._finish(aws, made, None, wanted)
 
     def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:
         names = ("LaunchTemplateData", "VersionDescription")
@@ -125,13 +118,13 @@ class HostTemplate(Row):
             values = {name: after.properties[name] for name in names if name in after.properties}
             call(aws, "ec2", "create_launch_template_version", values, LaunchTemplateId=made.id)
         made = super().update(aws, made, before, after)
-        return self._finish(aws, made, self._tags(before), after)
+        return self._finish(aws, made, before, after)
 
     def attributes_of(self, aws: Aws, id_: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         return {name: str(value) for name, value in super().attributes_of(aws, id_, answer).items()}
 
-    def _finish(self, aws: Aws, made: Made, had: Mapping[str, str], wanted: Wanted) -> Made:
-        EC2_TAGS.change(aws, "ec2", made, had, self._tags(wanted))
+    def _finish(self, aws: Aws, made: Made, before: Wanted | None, after: Wanted) -> Made:
+        EC2_TAGS.change(aws, "ec2", made, self._with_tags(before) if before else None, self._with_tags(after))
         template = inside(aws, "ec2").launch_templates[made.id]
         template.tags = template.get_tags()  # moto looks at them once only
         data = template.latest_version().data
@@ -139,15 +132,11 @@ class HostTemplate(Row):
             data["UserData"] = Base64EncodedString(data["UserData"])  # as moto does in the first version
         return made
 
-    def _tags(self, wanted: Wanted) -> dict[str, str]:
-        own = [
-            tag
-            for group in wanted.properties.get("TagSpecifications", [])
-            if group["ResourceType"] == "launch-template"
-            for tag in group["Tags"]
-        ]
-        properties = {"Tags": own}
-        return Wanted(wanted.stack, wanted.id, wanted.type, properties, wanted.tags, wanted.generation).all_tags()
+    def _with_tags(self, wanted: Wanted) -> Wanted:
+        """With its own tags where other resources have them."""
+        groups = wanted.properties.get("TagSpecifications", [])
+        own = [tag for group in groups if group["ResourceType"] == "launch-template" for tag in group["Tags"]]
+        return replace(wanted, properties={"Tags": own})
 
 
 class Fleet:
@@ -210,7 +199,7 @@ class Fleet:
 
     def _tags(self, name: str, wanted: Wanted) -> list[dict[str, Any]]:
         """CloudFormation hands a stack's tags on to the hosts; the group's own say themselves whether it does."""
-        stays = {tag["Key"] for tag in wanted.properties.get("Tags", []) if not _true(tag["PropagateAtLaunch"])}
+        stays = {tag["Key"] for tag in wanted.properties.get("Tags", []) if not is_true(tag["PropagateAtLaunch"])}
         return [
             _of_group(name, Key=key, Value=value, PropagateAtLaunch=key not in stays)
             for key, value in wanted.all_tags().items()
@@ -273,76 +262,7 @@ class ScalingPolicy:
         return Made(arn, {"Arn": arn, "PolicyName": name})
 
 
-# ---- Load balancers
-
-
-def _attributes(of: str) -> Setting:
-    name = {"load_balancer": "LoadBalancerAttributes", "target_group": "TargetGroupAttributes"}[of]
-    return Setting(f"modify_{of}_attributes", (name,), lambda values: {"Attributes": values[name]})
-
-
-class Balancing(Row):
-    """A load balancer or target group, which alarms know by the last part of the ARN."""
-
-    def attributes_of(self, aws: Aws, id_: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-        name = "LoadBalancerFullName" if ":loadbalancer/" in id_ else "TargetGroupFullName"
-        full = id_.split(":", 5)[5].removeprefix("loadbalancer/")
-        return super().attributes_of(aws, id_, answer) | {name: full}
-
-    def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:
-        balancer = inside(aws, "elbv2").load_balancers.get(made.id)
-        if balancer is not None and _true(balancer.attrs.get("deletion_protection.enabled")):
-            raise Refused(f"Load balancer '{made.id}' cannot be deleted because deletion protection is enabled")
-        super().delete(aws, made, wanted)
-
-
-class Listener(Row):
-    """AWS::ElasticLoadBalancingV2::Listener; its certificates are free again when it does not use them."""
-
-    def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:
-        made = super().update(aws, made, before, after)
-        if before.properties.get("Certificates") != after.properties.get("Certificates"):
-            self._leave_certificates(aws, made)
-            kept = {one["CertificateArn"] for one in after.properties.get("Certificates", [])}
-            for certificate in inside(aws, "acm")._certificates.values():
-                if certificate.arn in kept:
-                    certificate.in_use_by.append(made.id)
-        return made
-
-    def delete(self, aws: Aws, made: Made, wanted: Wanted) -> None:
-        super().delete(aws, made, wanted)
-        self._leave_certificates(aws, made)
-
-    def _leave_certificates(self, aws: Aws, made: Made) -> None:
-        for certificate in inside(aws, "acm")._certificates.values():
-            certificate.in_use_by = [user for user in certificate.in_use_by if user != made.id]
-
-
-class Rule(Row):
-    """AWS::ElasticLoadBalancingV2::ListenerRule."""
-
-    def update(self, aws: Aws, made: Made, before: Wanted, after: Wanted) -> Made:
-        made = super().update(aws, made, before, after)
-        if before.properties["Priority"] != after.properties["Priority"]:
-            priorities = [{"RuleArn": made.id, "Priority": int(after.properties["Priority"])}]
-            call(aws, "elbv2", "set_rule_priorities", RulePriorities=priorities)
-        return made
-
-
-_ELB_TAGS = Tagging("add_tags", "remove_tags", "ResourceArns", many=True)
-_HEALTH = (
-    "HealthCheckEnabled",
-    "HealthCheckIntervalSeconds",
-    "HealthCheckPath",
-    "HealthCheckPort",
-    "HealthCheckProtocol",
-    "HealthCheckTimeoutSeconds",
-    "HealthyThresholdCount",
-    "Matcher",
-    "UnhealthyThresholdCount",
-)
-
-COMPUTE: dict[str, Kind] = {
+HOSTS: dict[str, Kind] = {
     "AWS::AutoScaling::AutoScalingGroup": Fleet(),
     "AWS::AutoScaling::ScalingPolicy": ScalingPolicy(),
     "AWS::EC2::Instance": Host(
@@ -426,75 +346,5 @@ COMPUTE: dict[str, Kind] = {
         attributes={"VolumeId": "VolumeId"},
         settings=(Setting("modify_volume", ("Iops", "MultiAttachEnabled", "Size", "Throughput", "VolumeType")),),
         tagging=EC2_TAGS,
-    ),
-    "AWS::ElasticLoadBalancingV2::Listener": Listener(
-        "elbv2",
-        "create_listener",
-        id="Listeners[0].ListenerArn",
-        delete_with="delete_listener",
-        key="ListenerArn",
-        attributes={"ListenerArn": "Listeners[0].ListenerArn"},
-        settings=(
-            Setting("modify_listener", ("Certificates", "DefaultActions", "Port", "Protocol", "SslPolicy")),
-            Setting(
-                "modify_listener_attributes",
-                ("ListenerAttributes",),
-                lambda values: {"Attributes": values["ListenerAttributes"]},
-            ),
-        ),
-        tagging=_ELB_TAGS,
-    ),
-    "AWS::ElasticLoadBalancingV2::ListenerRule": Rule(
-        "elbv2",
-        "create_rule",
-        id="Rules[0].RuleArn",
-        delete_with="delete_rule",
-        key="RuleArn",
-        attributes={"RuleArn": "Rules[0].RuleArn", "IsDefault": "Rules[0].IsDefault"},
-        settings=(Setting("modify_rule", ("Actions", "Conditions")),),
-        elsewhere=("Priority",),
-        tagging=_ELB_TAGS,
-    ),
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": Balancing(
-        "elbv2",
-        "create_load_balancer",
-        id="LoadBalancers[0].LoadBalancerArn",
-        delete_with="delete_load_balancer",
-        key="LoadBalancerArn",
-        named="Name",
-        longest=32,
-        describe_with="describe_load_balancers",
-        describe_by="LoadBalancerArns",
-        attributes={
-            "CanonicalHostedZoneID": "LoadBalancers[0].CanonicalHostedZoneId",
-            "DNSName": "LoadBalancers[0].DNSName",
-            "LoadBalancerArn": "LoadBalancers[0].LoadBalancerArn",
-            "LoadBalancerName": "LoadBalancers[0].LoadBalancerName",
-            "SecurityGroups": "LoadBalancers[0].SecurityGroups",
-        },
-        settings=(
-            _attributes("load_balancer"),
-            Setting("set_security_groups", ("SecurityGroups",)),
-            Setting("set_subnets", ("Subnets",)),
-            Setting("set_ip_address_type", ("IpAddressType",)),
-        ),
-        defaults={"IpAddressType": "ipv4"},
-        tagging=_ELB_TAGS,
-    ),
-    "AWS::ElasticLoadBalancingV2::TargetGroup": Balancing(
-        "elbv2",
-        "create_target_group",
-        id="TargetGroups[0].TargetGroupArn",
-        delete_with="delete_target_group",
-        key="TargetGroupArn",
-        named="Name",
-        longest=32,
-        describe_with="describe_target_groups",
-        describe_by="TargetGroupArns",
-        attributes={
-            name: f"TargetGroups[0].{name}" for name in ("LoadBalancerArns", "TargetGroupArn", "TargetGroupName")
-        },
-        settings=(_attributes("target_group"), Setting("modify_target_group", _HEALTH)),
-        tagging=_ELB_TAGS,
     ),
 }
