@@ -27,6 +27,7 @@ STACK_ID, STACK_NAME = "aws:cloudformation:stack-id", "aws:cloudformation:stack-
 # Youngest first: whoever reads goes before what it reads. The last one holds the teardown itself.
 ROLES = ("signals", "workers", "edge", "web", "data")
 LAST = "network"
+UNDER_REVIEW = "REVIEW_IN_PROGRESS"
 SCHEDULE = "AWS::Scheduler::Schedule"
 # Once in the last day somebody hears of it: longer than from pass to pass, which are never quite on time.
 LAST_DAY, FIRST_OF_IT = timedelta(days=1), timedelta(hours=3, minutes=30)
@@ -116,7 +117,13 @@ class Teardown:
         wanted = [(role, self._home) for role in ROLES]
         wanted += [(GLOBAL, place) for place in self._places[1:]] + [(LAST, self._home)]
         self._stacks = {f"{self._name}-{role}": place for role, place in wanted}
-        stacks = [stack for name, place in self._stacks.items() if (stack := self._find(name, place)) is not None]
+        found = [stack for name, place in self._stacks.items() if (stack := self._find(name, place)) is not None]
+        stacks = [stack for stack in found if stack.status != UNDER_REVIEW]
+        self.report.unsure += [
+            Line(f"stack {stack.name}", "holds nothing but a change set that nobody executed", self._by_hand(stack))
+            for stack in found
+            if stack.status == UNDER_REVIEW
+        ]
         last = next((stack for stack in stacks if stack.name == f"{self._name}-{LAST}"), None)
         # Measured from the youngest, what knows no stack is never taken too early.
         self._born = max((stack.created for stack in stacks), default=None)
@@ -124,7 +131,7 @@ class Teardown:
         schedules = [since for type_, _, since in self._resources(last) if type_ == SCHEDULE] if last else []
         self._set_up = max(schedules, default=None)
         # All or none: what keeps one stack keeps those that it works with.
-        over = [self._is_over(stack) for stack in stacks]
+        over = [self._is_over(stack) for stack in stacks if self._is_ours(stack)]
         if not all(over):
             self.report.last_day = LAST_DAY - FIRST_OF_IT < self._end - self._at <= LAST_DAY
             return self.report
@@ -149,7 +156,7 @@ class Teardown:
                 return None
             raise
         return Stack(
-            name,
+            found["StackName"],
             found["StackId"],
             found["StackStatus"],
             {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
@@ -158,11 +165,11 @@ class Teardown:
             aws,
         )
 
+    def _is_ours(self, stack: Stack) -> bool:
+        return stack.tags.get(ENVIRONMENT_TAG) == self._name
+
     def _is_over(self, stack: Stack) -> bool:
-        """Whether the stack is ours and its time has passed; says so if not."""
-        if stack.tags.get(ENVIRONMENT_TAG) != self._name:
-            self._wait(f"stack {stack.name}", f"carries no tag {ENVIRONMENT_TAG}={self._name}, so it is not touched")
-            return False
+        """Whether the time of one of our stacks has passed; says so if not."""
         return self._has_passed(f"stack {stack.name}", stack.tags, stack.created)
 
     def _has_passed(self, what: str, tags: Mapping[str, str], born: datetime | None) -> bool:
@@ -184,10 +191,18 @@ class Teardown:
 
     def _delete(self, stack: Stack, *, stay: bool) -> bool:
         """Make the way free and delete the stack; True if it is gone."""
-        what = f"stack {stack.name}"
-        by_hand = f"aws cloudformation delete-stack --stack-name {stack.name} --region {stack.aws.region}"
-        if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
-            self._wait(what, f"is {stack.status}")
+        what, by_hand = f"stack {stack.name}", self._by_hand(stack)
+        # Deleting the others took its time, and somebody may have decided to keep this one.
+        now = self._find(stack.id, stack.aws)
+        if now is None or now.status == "DELETE_COMPLETE":
+            return True
+        if not self._is_over(now):
+            return False
+        if objections := list(self._objections(now)):
+            self.report.refused += objections
+            return False
+        if now.status.endswith("_IN_PROGRESS"):
+            self._wait(what, f"is {now.status}")
             return False
         if not self._make_way(stack):
             return False
@@ -195,7 +210,7 @@ class Teardown:
             self.report.removed.append(Line(what))
             return True
         self._say(f"Deleting {what}")
-        if stack.status == "DELETE_FAILED" and not stay:
+        if now.status == "DELETE_FAILED" and not stay:
             # Nobody stays to see how it ends this time, so the last time is what there is to tell.
             self.report.refused.append(Line(what, self._reasons(stack), by_hand))
         try:
@@ -206,7 +221,7 @@ class Teardown:
         if not stay:
             self._wait(what, "its deletion has been started; what deletes it goes with it")
             return False
-        status = stack.status
+        status = now.status
 
         def ended() -> bool:
             nonlocal status
@@ -222,18 +237,22 @@ class Teardown:
             self.report.removed.append(Line(what))
         return status == "DELETE_COMPLETE"
 
+    @staticmethod
+    def _by_hand(stack: Stack) -> str:
+        return f"aws cloudformation delete-stack --stack-name {stack.name} --region {stack.aws.region}"
+
     def _objections(self, stack: Stack) -> Iterator[Line]:
         """What says that the stack is not to be deleted; only people take that off."""
         what, region = f"stack {stack.name}", f" --region {stack.aws.region}"
+        if not self._is_ours(stack):
+            yield Line(what, f"carries no tag {ENVIRONMENT_TAG}={self._name}, so it is not touched", "ask whose it is")
+            return
         if stack.protected:
             off = "aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name "
             yield Line(what, "is protected against deletion", off + stack.name + region)
-        if stack.status == "REVIEW_IN_PROGRESS":
-            return  # holds nothing yet
         template = stack.aws("cloudformation").get_template(StackName=stack.id)["TemplateBody"]
         if kept := KEEPS.search(template if isinstance(template, str) else json.dumps(template)):
-            by_hand = f"aws cloudformation delete-stack --stack-name {stack.name}{region}"
-            yield Line(what, f"its template keeps data: DeletionPolicy {kept[1]}", by_hand)
+            yield Line(what, f"its template keeps data: DeletionPolicy {kept[1]}", self._by_hand(stack))
         for type_, id_, _ in self._resources(stack):
             try:
                 if type_ in LOCKS and LOCKS[type_].is_on(stack.aws, id_):

@@ -221,7 +221,45 @@ def test_a_stack_with_our_name_but_not_our_tags_is_never_touched(
     calls.seen.clear()
     report = sweep(everything=everything)
     assert calls.changes() == []
-    assert "is not touched" in report.waiting[0].why
+    [line] = report.refused if tags.get("shop:environment") != "shop" else report.waiting
+    assert "is not touched" in line.why
+
+
+def test_a_stack_of_somebody_else_is_no_news_before_the_end(calls: Calls) -> None:
+    make_stack("shop-network")
+    make_stack("shop-web", {})
+    calls.seen.clear()
+    report = sweep(at=datetime.now(UTC) + timedelta(days=5))
+    assert (calls.changes(), report.refused) == ([], [])
+
+
+def test_a_change_set_that_nobody_executed_holds_nothing_up(calls: Calls) -> None:  # noqa: ARG001
+    make_stack("shop-network")
+    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    cloudformation = client("cloudformation")
+    cloudformation.create_change_set(
+        StackName="shop-web", ChangeSetName="unread", ChangeSetType="CREATE", TemplateBody=body
+    )
+    report = sweep()
+    assert (whats(report.removed), whats(report.unsure)) == (["stack shop-network"], ["stack shop-web"])
+
+
+def test_what_is_protected_while_others_go_keeps_all_that_it_holds(calls: Calls) -> None:
+    files = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "shop-data-files"}}
+    make_stack("shop-network")
+    data = make_stack("shop-data", Files=files)
+    web = make_stack("shop-web")
+    client("s3").put_object(Bucket="shop-data-files", Key="invoice", Body=b"1")
+    protected = client("cloudformation").describe_stacks(StackName="shop-data")
+    protected["Stacks"][0]["EnableTerminationProtection"] = True
+
+    def describe(given: dict[str, Any]) -> Any:
+        return protected if given.get("StackName") == data and web in calls.of("DeleteStack", "StackName") else None
+
+    calls.answers["DescribeStacks"] = describe
+    report = sweep()
+    assert (whats(report.removed), whats(report.refused)) == (["stack shop-web"], ["stack shop-data"])
+    assert client("s3").list_objects_v2(Bucket="shop-data-files")["KeyCount"] == 1
 
 
 def test_a_bucket_is_emptied_of_all_versions_before_its_stack_goes(calls: Calls) -> None:
@@ -353,6 +391,7 @@ def test_a_stack_that_refuses_is_reported_with_the_reason_and_the_older_ones_wai
         return {
             "Stacks": [
                 {
+                    "StackName": "shop-web",
                     "StackId": "shop-web/1",
                     "StackStatus": "DELETE_FAILED",
                     "CreationTime": datetime.now(UTC),

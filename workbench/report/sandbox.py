@@ -29,7 +29,7 @@ NOT_SIMULATED = (
     "Schedules, alarms, scaling and backups: they are kept, and nothing sets them off.",
 )
 # What would send calls elsewhere, or with other credentials, although the variables of the local AWS are set.
-ELSEWHERE = ("AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_PROFILE", "AWS_SESSION_TOKEN")
+ELSEWHERE = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
 def script(running: Running, variables: Mapping[str, str]) -> str:

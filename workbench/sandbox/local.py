@@ -25,6 +25,8 @@ KEY = "SANDBOX_KEY"  # the variable that hands its key to the server's process, 
 HIGHEST_PORT = 65_535
 SECONDS_TO_START, SECONDS_TO_END = 60, 20
 REGION = "us-east-1"
+# Or the CDK's command line would ask its makers for news, whatever the endpoint is.
+SILENT = {"CDK_DISABLE_CLI_TELEMETRY": "1", "CDK_DISABLE_VERSION_CHECK": "1", "CDK_NOTICES": "false"}
 FUNCTIONS = "functions"  # in the sandbox's folder: what the runner unpacks, and
 INVOCATIONS = "invocations.json"  # in that one: function -> how often it ran, and how often that failed
 
@@ -49,7 +51,7 @@ class Running:
     @property
     def variables(self) -> dict[str, str]:
         """What makes every AWS tool talk to it, and to nothing else."""
-        return {**variables(self.url, self.key, REGION), "CDK_DISABLE_CLI_TELEMETRY": "1"}
+        return {**variables(self.url, self.key, REGION), **SILENT}
 
     def get(self, path: str) -> Any:
         """What the server itself tells, as JSON. Straight to it: nobody's proxy has a part in this."""
@@ -73,6 +75,7 @@ def variables(url: str, key: str, region: str) -> dict[str, str]:
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",  # whatever ~/.aws/config says
     }
 
 

@@ -86,17 +86,19 @@ def test_a_shell_takes_what_env_prints(folder: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert main(["sandbox", "env", "--folder", str(folder)]) == 0
     lines = capsys.readouterr().out
-    before = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "secret", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    before = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "secret"}
+    ignoring = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
     done = subprocess.run(
         ["sh", "-c", 'set -eu; eval "$LINES"; env'],
-        env={"PATH": os.environ["PATH"], "LINES": lines, **before},
+        env={"PATH": os.environ["PATH"], "LINES": lines, **before, **ignoring},
         capture_output=True,
         text=True,
         check=True,
     )
     variables = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     assert variables["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{port}"
-    assert variables["CDK_DISABLE_CLI_TELEMETRY"] == "1"
+    assert variables["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] == "false"
+    assert (variables["CDK_DISABLE_CLI_TELEMETRY"], variables["CDK_NOTICES"]) == ("1", "false")
     assert not before.keys() & variables.keys()
 
 
