@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 from blueprint import rules, stages, toml_file
 from blueprint.locate import Path as KeyPath
 from blueprint.mistakes import BadEnvironment, Problem, did_you_mean, printable, report, shown
-from blueprint.neighbours import beside_data
+from blueprint.neighbours import quarrels
 from blueprint.parts import Egress, Stage
 from blueprint.rules import Broken, Rule, whole
 
@@ -311,7 +311,7 @@ def load(
     wanted = own if stage is None else stages.find(stage)
     problems = [*_contradictions(written, own), *_misfits(_sized(own, written.sizes), written.sizes)]
     if written.account != UNSET_ACCOUNT:
-        problems += beside_data(written.profile, written.account, folder)
+        problems += quarrels({**given, "name": name or written.name}, file, folder)
     if wanted != own:
         problems += _misfits(_sized(wanted, written.sizes), written.sizes)
     if problems:

@@ -134,7 +134,8 @@ NAME = text(
     "shop",
     shortest=2,
     longest=20,
-    reserved=("aws", "ssm", "sg-"),  # first part of the path of SSM parameters and of security groups' names
+    # First part of the path of SSM parameters and of security groups' names; /cdk-bootstrap/ is the CDK's own.
+    reserved=("aws", "ssm", "sg-", "cdk-"),
 )
 STAGE = Rule(
     _check_stage,

@@ -94,7 +94,8 @@ class BlueprintStack(cdk.Stack):
 
 
 def _tags(environment: Environment, protection: Protection) -> dict[str, str]:
-    tags = {"shop:environment": environment.name, **environment.tags}
+    # The home region too: the stack in us-east-1 would be shared by environments of one name in two regions.
+    tags = {"shop:environment": environment.name, "shop:region": environment.region, **environment.tags}
     if protection.time_to_live_days is not None:
         tags["shop:time-to-live"] = f"{protection.time_to_live_days} days from the creation of the stack"
     return tags

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from blueprint.environment import load
+from tests.conftest import Assemblies
 from workbench.synth import ROOT, synth
 
 CDK = ROOT / ".venv" / "bin" / "cdk"
@@ -34,29 +35,31 @@ def written(assembly: Path) -> dict[str, bytes]:
     return found
 
 
-def run_app(outdir: Path, home: Path, stage: int, differing: dict[str, str], cwd: Path) -> dict[str, bytes]:
-    """Synthesise in a process of its own."""
+def start_synth(
+    outdir: Path, home: Path, differing: dict[str, str], cwd: Path, *stages: str
+) -> subprocess.Popen[bytes]:
+    """Synthesise in a process of its own, while another one does the same."""
     home.mkdir()
     script = (
         "import sys; from pathlib import Path; from blueprint.environment import load;"
         "from workbench.synth import synth;"
-        "synth(load('production', stage=sys.argv[1]), Path(sys.argv[2]), bundle=False)"
+        "[synth(load('production', stage=each), Path(sys.argv[1], each), bundle=False) for each in sys.argv[2:]]"
     )
-    subprocess.run(
-        [sys.executable, "-c", script, str(stage), str(outdir)],
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(outdir), *stages],
         cwd=cwd,
         env=os.environ | PACKAGES | {"HOME": str(home)} | differing,
-        check=True,
     )
-    return written(outdir)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [1, 5])
-def test_two_processes_write_the_same_bytes(stage: int, tmp_path: Path) -> None:
-    first = run_app(tmp_path / "first", tmp_path / "home", stage, HERE, cwd=ROOT)
-    second = run_app(tmp_path / "a" / "second", tmp_path / "other home", stage, ELSEWHERE, cwd=tmp_path)
-    assert first == second
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "a" / "second"
+    here = start_synth(first, tmp_path / "home", HERE, ROOT, "1", "5")
+    elsewhere = start_synth(second, tmp_path / "other home", ELSEWHERE, tmp_path, "5", "1")
+    assert (here.wait(), elsewhere.wait()) == (0, 0)
+    for stage in ("1", "5"):
+        assert written(first / stage) == written(second / stage), stage
 
 
 @pytest.mark.parametrize("stage", [1, 5])
@@ -68,35 +71,30 @@ def test_synthesis_does_not_depend_on_what_the_process_did_before(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", ["production", "sandbox"])
 @pytest.mark.parametrize("stage", [3, 5])
-def test_the_cdk_command_line_writes_the_same_bytes(
-    stage: int, profile: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    in_process: dict[int, Path] = request.getfixturevalue(profile)
-    subprocess.run(
-        [CDK, "synth", "--quiet", "--output", tmp_path, "-c", f"environment={profile}", "-c", f"stage={stage}"],
-        cwd=ROOT,
-        check=True,
-    )
-    assert written(tmp_path) == written(in_process[stage])
+def test_the_cdk_command_line_writes_the_same_bytes(stage: int, assemblies: Assemblies, tmp_path: Path) -> None:
+    profiles = "production", "sandbox"
+    running = [
+        subprocess.Popen(
+            [CDK, "synth", "--quiet", "-o", tmp_path / profile, "-c", f"environment={profile}", "-c", f"stage={stage}"],
+            cwd=ROOT,
+        )
+        for profile in profiles
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    for profile in profiles:
+        assert written(tmp_path / profile) == written(assemblies(profile)[stage]), profile
 
 
 @pytest.mark.slow
-def test_the_app_alone_writes_the_same_bytes(production: dict[int, Path], tmp_path: Path) -> None:
-    settings = '{"environment": "production", "stage": "3"}'
-    environment = os.environ | {"CDK_OUTDIR": str(tmp_path / "out"), "CDK_CONTEXT_JSON": settings}
-    subprocess.run([sys.executable, ROOT / "app.py"], cwd=tmp_path, env=environment, check=True)
-    assert written(tmp_path / "out") == written(production[3])
-
-
-@pytest.mark.slow
-def test_the_app_takes_another_name_and_release_from_the_command_line(tmp_path: Path) -> None:
+def test_the_app_alone_writes_the_same_bytes_also_under_another_name_and_release(tmp_path: Path) -> None:
     asked = {"environment": "production", "stage": "3", "name": "trial", "release": "a" * 64}
     environment = os.environ | {"CDK_OUTDIR": str(tmp_path / "out"), "CDK_CONTEXT_JSON": json.dumps(asked)}
-    subprocess.run([sys.executable, ROOT / "app.py"], cwd=tmp_path, env=environment, check=True)
+    running = subprocess.Popen([sys.executable, ROOT / "app.py"], cwd=tmp_path, env=environment)
     wanted = load("production", stage="3", name="trial", release="a" * 64)
-    assert written(tmp_path / "out") == written(synth(wanted, tmp_path / "in-process", bundle=False))
+    in_process = synth(wanted, tmp_path / "in-process", bundle=False)
+    assert running.wait() == 0
+    assert written(tmp_path / "out") == written(in_process)
 
 
 def test_the_app_refuses_a_bad_environment_without_a_traceback(tmp_path: Path) -> None:

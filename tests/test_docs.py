@@ -8,7 +8,8 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from workbench.synth import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("environments/*.md")])
 
-# Commands that a test of documents cannot run, and what runs them instead.
+# Commands that a test of documents cannot or need not run, and what runs them instead.
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make quick": "a part of `make test`",
     "make lint": "a part of `make test`",
     "make compare": "tests/workbench/test_cli_compare.py compares, and the page is opened in a browser",
     "make shop": "tests/workbench/test_laptop.py opens it and buys something",
+    "blueprint check production --stage 4": "tests/workbench/test_cli_check.py, tests/stacks/test_gates.py",
     "make golden": "tests/stacks/test_golden.py compares what it would write",
 }
 # Documents whose blocks are one sitting in one shell, and what runs all of them in a row.
@@ -50,14 +52,11 @@ def blocks() -> Iterator[tuple[str, list[str]]]:
             yield f"{path.relative_to(ROOT)}, block {number}", block
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("where", "block"), [pytest.param(*block, id=block[0]) for block in blocks()])
-def test_commands_in_documents_run(where: str, block: list[str]) -> None:
-    assert block, f"{where} shows no command; start each one with '$ '"
+def run(block: list[str]) -> subprocess.CompletedProcess[str]:
     script = [command for command in block if command not in RUN_ELSEWHERE]
     # As a reader has it: nothing of ours on PATH until the block itself activates the environment.
     path = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(script)],
         cwd=ROOT,
         env={**os.environ, "PATH": path},
@@ -66,6 +65,23 @@ def test_commands_in_documents_run(where: str, block: list[str]) -> None:
         check=False,
         timeout=300,
     )
+
+
+Runs = Mapping[str, "Future[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    """Every block, two at a time: each is a shell of its own, and none needs what another one writes."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {where: pool.submit(run, block) for where, block in blocks()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "block"), [pytest.param(*block, id=block[0]) for block in blocks()])
+def test_commands_in_documents_run(where: str, block: list[str], runs: Runs) -> None:
+    assert block, f"{where} shows no command; start each one with '$ '"
+    done = runs[where].result()
     assert done.returncode == 0, f"{where}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 

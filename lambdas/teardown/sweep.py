@@ -21,7 +21,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from removers import EMPTY, KINDS, LOCKS, Aws, Gone, NotYet, Refused, goes_by_itself, is_gone, read_arn
 
-ENVIRONMENT_TAG, LIFE_TAG = "shop:environment", "shop:time-to-live"
+ENVIRONMENT_TAG, REGION_TAG, LIFE_TAG = "shop:environment", "shop:region", "shop:time-to-live"
 LIFE = re.compile(r"(\d+) days? from the creation of the stack")
 STACK_ID, STACK_NAME = "aws:cloudformation:stack-id", "aws:cloudformation:stack-name"
 # Youngest first: whoever reads goes before what it reads. The last one holds the teardown itself.
@@ -166,7 +166,7 @@ class Teardown:
         )
 
     def _is_ours(self, stack: Stack) -> bool:
-        return stack.tags.get(ENVIRONMENT_TAG) == self._name
+        return stack.tags.get(ENVIRONMENT_TAG) == self._name and stack.tags.get(REGION_TAG) == self._home.region
 
     def _is_over(self, stack: Stack) -> bool:
         """Whether the time of one of our stacks has passed; says so if not."""
@@ -245,7 +245,8 @@ class Teardown:
         """What says that the stack is not to be deleted; only people take that off."""
         what, region = f"stack {stack.name}", f" --region {stack.aws.region}"
         if not self._is_ours(stack):
-            yield Line(what, f"carries no tag {ENVIRONMENT_TAG}={self._name}, so it is not touched", "ask whose it is")
+            ours = f"{ENVIRONMENT_TAG}={self._name} {REGION_TAG}={self._home.region}"
+            yield Line(what, f"is not tagged as ours, so it is not touched: {ours}", "ask whose it is")
             return
         if stack.protected:
             off = "aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name "
@@ -351,8 +352,8 @@ class Teardown:
 
     def _sweep_named(self, stacks: list[Stack]) -> None:
         """What carries no tag, but our name: parameters that hosts wrote, and logs that RDS made."""
-        if not stacks and not self._everything:
-            return  # nothing says how old it is
+        if not stacks:
+            return  # nothing says how old it is, nor that it is ours
         owned = {id_ for stack in stacks for _, id_, _ in self._resources(stack)}
         pages = self._home("ssm").get_paginator("get_parameters_by_path")
         for page in pages.paginate(Path=f"/{self._name}", Recursive=True):

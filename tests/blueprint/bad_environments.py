@@ -147,6 +147,7 @@ BAD = [
     value("shape", "name", '"s"', "must be 2 to 20", 'found "s"'),
     value("shape", "name", '"shop\\n"', "must be 2 to 20", 'found "shop\\n"'),
     value("shape", "name", '"aws-shop"', "must not begin with aws or ssm", 'found "aws-shop"', "choose another"),
+    value("shape", "name", '"cdk-bootstrap"', "must not begin with aws or ssm or sg- or cdk-", "choose another"),
     value("shape", "name", '"a-name-of-twenty-one-x"', "must be 2 to 20", "found"),
     value("shape", "account", '"1234-5678-9012"', "the 12 digits of an AWS account", "found"),
     value("shape", "account", '"١٢٣٤٥٦٧٨٩٠١٢"', "the 12 digits of an AWS account", "found"),

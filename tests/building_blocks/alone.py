@@ -23,10 +23,10 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
-from cfnlint import ManualArgs, lint
 
 from blueprint.profiles import PROFILES
 from building_blocks.acknowledged import acknowledge
+from workbench.check.tools import lint_text
 from workbench.synth import ROOT
 
 Template = dict[str, Any]
@@ -64,7 +64,7 @@ def synth_alone(build: Build, *, region: str = REGION) -> Template:
         report = json.loads((Path(outdir) / "validation-report.json").read_text(encoding="utf-8"))
         text = (Path(outdir) / "Foreign.template.json").read_text(encoding="utf-8")
     assert_nag_looked(report)
-    errors = [match for match in lint(text, config=ManualArgs(regions=[region])) if match.rule.id.startswith("E")]
+    errors = [match for match in lint_text(text, region) if match.rule.id.startswith("E")]
     assert not errors, "\n".join(map(str, errors))
     template: Template = json.loads(text)
     return template

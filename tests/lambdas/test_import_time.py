@@ -13,7 +13,8 @@ pytestmark = pytest.mark.slow
 def test_a_handler_is_imported_in_less_time_than_boto3_which_is_there_anyway(job: str) -> None:
     """A ratio within one process, the best of several; `make bench` has the milliseconds, and their bar."""
     import_times.runs(job, times=1)  # writes byte code
-    assert min(run.handler / run.boto3 for run in import_times.runs(job)) < 1
+    ratios = (run.handler / run.boto3 for _ in range(import_times.TIMES) for run in import_times.runs(job, times=1))
+    assert any(ratio < 1 for ratio in ratios)
 
 
 def test_an_import_that_takes_longer_is_seen_to() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from shop.cache import Cache
 from shop.database import Database
 from shop.settings import load
+from workbench.lab.servers import Postgres
+
+NewPostgres = Callable[[Path], Postgres]
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ def ask(app: ASGIApp, headers: dict[str, str], outcome: Outcome, *, only: str | 
         {
             "seed": 1,
             "headers": headers,
-            "generation": {"max-examples": 15, "deterministic": True, "no-shrink": True},
+            "generation": {"max-examples": 8, "deterministic": True, "no-shrink": True},
             "continue-on-failure": True,
         }
     )

@@ -14,16 +14,17 @@ from starlette.testclient import TestClient
 
 from shop import app
 from shop.settings import BadSetting, load
+from tests.shop.storing import NewPostgres
 from workbench.lab.servers import Postgres, Valkey
 from workbench.synth import ROOT
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Postgres]:
-    """A database server of this test's own, to be stopped and started."""
-    server = Postgres(tmp_path / "own")
+@pytest.fixture(scope="module")
+def own(new_postgres: NewPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A database server of these tests' own, to be stopped and started."""
+    server = new_postgres(tmp_path_factory.mktemp("own") / "server")
     server.sql("create database shop")
     for migration in sorted((ROOT / "shop" / "migrations").glob("*.sql")):
         server.sql(migration.read_text(encoding="utf-8"), database="shop")
@@ -35,7 +36,7 @@ def until(happens: Callable[[], Any], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def opened(url: str, tmp_path: Path, **variables: str) -> TestClient:

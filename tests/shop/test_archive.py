@@ -17,6 +17,7 @@ import boto3
 import pytest
 
 from blueprint.metrics import ARCHIVE_FAILURES
+from tests.shop.storing import NewPostgres
 from workbench.lab.servers import POSTGRES_USER, LocalAws, Postgres
 from workbench.synth import ROOT
 
@@ -96,7 +97,7 @@ class Archive:
         deadline = time.monotonic() + 60
         while not done():
             assert time.monotonic() < deadline, self.log()[-3000:]
-            time.sleep(0.1)
+            time.sleep(0.03)
 
     def log(self) -> str:
         return (self.folder / "primary" / "postgresql.log").read_text()
@@ -108,10 +109,12 @@ def own(path: Path) -> None:
 
 
 @pytest.fixture
-def archive(tmp_path: Path, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+def archive(
+    new_postgres: NewPostgres, tmp_path: Path, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Archive]:
     for name, value in local_aws.variables.items():
         monkeypatch.setenv(name, value)
-    database = Postgres(tmp_path / "primary")
+    database = new_postgres(tmp_path / "primary")
     made = Archive(tmp_path, database, local_aws)
     made.bucket.create()
     shutil.copy(SCRIPT, tmp_path / "wal.sh")
@@ -124,11 +127,11 @@ def archive(tmp_path: Path, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
     made.break_bucket(broken=False)
     with (database.data / "postgresql.conf").open("a") as settings_file:
         settings_file.write(f"archive_mode = on\narchive_command = '{made.command('put %p %f')}'\n")
-    database.stop()
+    database.stop(signal.SIGQUIT)
     database.start()
     database.sql("create table facts (number integer)")
     yield made
-    database.stop()
+    database.stop(signal.SIGQUIT)  # at its end it would wait for the archive
     made.bucket.objects.all().delete()
     made.bucket.delete()
 
@@ -197,11 +200,11 @@ def test_a_base_backup_and_the_archive_make_the_database_again(archive: Archive)
         subprocess.run(command, check=True, capture_output=True)
         for path in (data, *data.rglob("*")):
             own(path)
-        archive.write_and_wait(range(20))  # after the backup
+        archive.write_and_wait(range(8))  # after the backup
 
     server = archive.restored("restored", base_backup)
-    assert server.sql("select count(*) from facts") == "20"
-    server.stop()
+    assert server.sql("select count(*) from facts") == "8"
+    server.stop(signal.SIGQUIT)
 
 
 def test_a_snapshot_of_the_volume_and_the_archive_make_the_database_again(archive: Archive) -> None:
@@ -216,8 +219,8 @@ def test_a_snapshot_of_the_volume_and_the_archive_make_the_database_again(archiv
         (data / "postmaster.pid").unlink(missing_ok=True)
         os.chmod(data, 0o700)
         archive.database.start()
-        archive.write_and_wait(range(1, 20))
+        archive.write_and_wait(range(1, 8))
 
     server = archive.restored("restored", snapshot)
-    assert server.sql("select count(*) from facts") == "20"
-    server.stop()
+    assert server.sql("select count(*) from facts") == "8"
+    server.stop(signal.SIGQUIT)

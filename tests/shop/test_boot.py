@@ -171,6 +171,23 @@ def fleet(tmp_path: Path) -> Host:
     return Host(tmp_path, "fleet").prepare()
 
 
+def booted(folder: Path, role: str) -> Host:
+    """For tests that only look at it."""
+    host = Host(folder, role).prepare()
+    succeeded(host.boot())
+    return host
+
+
+@pytest.fixture(scope="module")
+def booted_server(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    return booted(tmp_path_factory.mktemp("server"), "server")
+
+
+@pytest.fixture(scope="module")
+def booted_fleet(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    return booted(tmp_path_factory.mktemp("fleet"), "fleet")
+
+
 @pytest.fixture
 def with_domain(tmp_path: Path) -> Host:
     return Host(tmp_path, "server", domain="shop.example.org").prepare()
@@ -243,18 +260,17 @@ def test_an_unknown_command_is_refused(server: Host) -> None:
 # --- The data volume ---
 
 
-def test_a_blank_volume_gets_a_file_system_and_a_database(server: Host) -> None:
-    succeeded(server.boot())
-    assert len(server.calls("mkfs.xfs")) == 1
-    assert server.text("etc/fstab").splitlines()[1:] == [
+def test_a_blank_volume_gets_a_file_system_and_a_database(booted_server: Host) -> None:
+    assert len(booted_server.calls("mkfs.xfs")) == 1
+    assert booted_server.text("etc/fstab").splitlines()[1:] == [
         "UUID=11111111-2222-3333-4444-555555555555 /var/lib/pgsql xfs "
         "defaults,noatime,nofail,x-systemd.device-timeout=60 0 2",
         "/var/lib/pgsql/files /var/lib/shop/files none bind,nofail,x-systemd.requires-mounts-for=/var/lib/pgsql 0 0",
     ]
-    assert server.calls("aws ec2 attach-volume") == [
+    assert booted_server.calls("aws ec2 attach-volume") == [
         f"aws ec2 attach-volume --volume-id {VOLUME} --instance-id {HERE} --device /dev/sdf"
     ]
-    looked = [call for call in server.calls("aws ec2 describe-volumes") if "--filters" in call]
+    looked = [call for call in booted_server.calls("aws ec2 describe-volumes") if "--filters" in call]
     assert "Name=tag:shop:data-volume,Values=shop" in looked[0]
 
 
@@ -308,35 +324,36 @@ def test_no_database_is_made_beside_a_volume_that_does_not_mount(server: Host) -
 # --- PostgreSQL on the host ---
 
 
-def test_postgresql_is_ready_for_a_move_from_the_first_day(server: Host) -> None:
-    succeeded(server.boot())
-    settings = server.text("var/lib/pgsql/data/conf.d/shop.conf")
+def test_postgresql_is_ready_for_a_move_from_the_first_day(booted_server: Host) -> None:
+    settings = booted_server.text("var/lib/pgsql/data/conf.d/shop.conf")
     assert "wal_level = logical" in settings
     assert "password_encryption = scram-sha-256" in settings
     assert re.search(r"shared_buffers = '\d+MB'", settings)
-    assert server.text("var/lib/pgsql/data/postgresql.conf") == "include_dir = 'conf.d'\n"
-    rules = [line.split() for line in server.text("var/lib/pgsql/data/pg_hba.conf").splitlines() if line[:1] not in "#"]
+    assert booted_server.text("var/lib/pgsql/data/postgresql.conf") == "include_dir = 'conf.d'\n"
+    rules = [
+        line.split()
+        for line in booted_server.text("var/lib/pgsql/data/pg_hba.conf").splitlines()
+        if line[:1] not in "#"
+    ]
     assert rules
     assert {rule[0] for rule in rules} == {"local", "hostssl"}, "nobody connects over the network without TLS"
-    assert "RequiresMountsFor=/var/lib/pgsql" in server.text("etc/systemd/system/postgresql.service.d/shop.conf")
+    assert "RequiresMountsFor=/var/lib/pgsql" in booted_server.text("etc/systemd/system/postgresql.service.d/shop.conf")
 
 
-def test_the_database_starts_before_the_application(server: Host) -> None:
-    succeeded(server.boot())
-    started = [call for call in server.calls("systemctl ") if re.match(r"systemctl (re)?start ", call)]
+def test_the_database_starts_before_the_application(booted_server: Host) -> None:
+    started = [call for call in booted_server.calls("systemctl ") if re.match(r"systemctl (re)?start ", call)]
     names = [call.split()[-1] for call in started]
     assert names.index("postgresql.service") < names.index("shop.service") < names.index("nginx.service")
 
 
-def test_the_password_is_readable_by_root_only_and_in_no_command_line(server: Host) -> None:
-    succeeded(server.boot())
-    file = server.root / "etc/shop/database.env"
+def test_the_password_is_readable_by_root_only_and_in_no_command_line(booted_server: Host) -> None:
+    file = booted_server.root / "etc/shop/database.env"
     password = file.read_text().strip().removeprefix("DATABASE_PASSWORD=")
     assert len(password) >= 32
     assert file.stat().st_mode & 0o777 == 0o600
-    assert password in (server.state / "all-sql").read_text()
-    assert [call for call in server.calls() if password in call] == []
-    assert password not in server.text("var/log/shop/boot.log")
+    assert password in (booted_server.state / "all-sql").read_text()
+    assert [call for call in booted_server.calls() if password in call] == []
+    assert password not in booted_server.text("var/log/shop/boot.log")
 
 
 def test_a_new_host_takes_over_old_data(server: Host) -> None:
@@ -393,21 +410,19 @@ def test_rows_on_the_host_are_never_left_for_an_empty_managed_database(server: H
 MASTER = "shop_admin:from the secret@db.example.internal:5433 require"
 
 
-def test_a_managed_database_gets_its_role_and_its_schema_from_the_master(fleet: Host) -> None:
-    succeeded(fleet.boot())
-    assert (fleet.state / "managed").read_text().strip() == MASTER
-    (call,) = fleet.calls("psql")
+def test_a_managed_database_gets_its_role_and_its_schema_from_the_master(booted_fleet: Host) -> None:
+    assert (booted_fleet.state / "managed").read_text().strip() == MASTER
+    (call,) = booted_fleet.calls("psql")
     assert call.endswith("/host/database.sql")
-    assert fleet.migrated() == [f"{MASTER} shop first --role shop_owner"]
-    assert [call for call in fleet.calls() if "from the secret" in call] == []
+    assert booted_fleet.migrated() == [f"{MASTER} shop first --role shop_owner"]
+    assert [call for call in booted_fleet.calls() if "from the secret" in call] == []
 
 
-def test_the_schema_is_there_before_the_application_starts(server: Host) -> None:
-    succeeded(server.boot())
-    calls = server.calls()
+def test_the_schema_is_there_before_the_application_starts(booted_server: Host) -> None:
+    calls = booted_server.calls()
     migrated = next(number for number, call in enumerate(calls) if call.startswith("python3.13 -m shop migrate"))
     assert migrated < calls.index("systemctl restart shop.service")
-    assert server.migrated() == ["@/run/postgresql shop first --role shop_owner"]
+    assert booted_server.migrated() == ["@/run/postgresql shop first --role shop_owner"]
     assert "runuser -u postgres" in calls[migrated - 2]
 
 
@@ -642,14 +657,13 @@ def test_from_the_first_fleet_on_the_files_are_in_the_bucket(fleet: Host) -> Non
 # --- The archive ---
 
 
-def test_postgresql_archives_into_the_bucket_and_knows_no_more_than_that(server: Host) -> None:
-    succeeded(server.boot())
-    settings = server.text("var/lib/pgsql/data/conf.d/shop.conf")
+def test_postgresql_archives_into_the_bucket_and_knows_no_more_than_that(booted_server: Host) -> None:
+    settings = booted_server.text("var/lib/pgsql/data/conf.d/shop.conf")
     assert "archive_mode = on\n" in settings
     assert "archive_timeout = '300s'\n" in settings
     (script,) = re.findall(r"archive_command = 'bash /(\S+) put %p %f'", settings)
-    assert (server.root / script).is_file()
-    assert server.text("etc/shop/wal.env").splitlines() == [
+    assert (booted_server.root / script).is_file()
+    assert booted_server.text("etc/shop/wal.env").splitlines() == [
         "SHOP_NAME=shop",
         "AWS_DEFAULT_REGION=us-east-1",
         "WAL_BUCKET=shop-data-files-x1",
@@ -667,9 +681,8 @@ def test_parameters_that_cannot_be_read_do_not_empty_the_settings(server: Host) 
     assert server.text("etc/shop/app.env") == before
 
 
-def test_logs_go_to_the_group_that_the_template_publishes(server: Host) -> None:
-    succeeded(server.boot())
-    agent = server.text("etc/shop/agent.json")
+def test_logs_go_to_the_group_that_the_template_publishes(booted_server: Host) -> None:
+    agent = booted_server.text("etc/shop/agent.json")
     assert agent.count('"log_group_name": "shop-web-AppLogs-X1"') == 4
     assert '"Environment": "shop"' in agent
 
@@ -684,20 +697,18 @@ def test_a_host_without_its_agent_still_serves(server: Host) -> None:
 # --- Readiness of the fleet ---
 
 
-def test_the_fleet_signals_only_after_the_application_answers(fleet: Host) -> None:
-    succeeded(fleet.boot())
-    calls = fleet.calls()
+def test_the_fleet_signals_only_after_the_application_answers(booted_fleet: Host) -> None:
+    calls = booted_fleet.calls()
     asked = next(number for number, call in enumerate(calls) if "127.0.0.1:8080/healthz" in call)
     signal = next(number for number, call in enumerate(calls) if call.startswith("cfn-signal"))
     assert asked < signal
-    assert fleet.calls("cfn-signal") == [
+    assert booted_fleet.calls("cfn-signal") == [
         "cfn-signal --exit-code 0 --stack shop-web --resource FleetGroup0 --region us-east-1"
     ]
 
 
-def test_a_host_that_answers_is_let_into_its_group(fleet: Host) -> None:
-    succeeded(fleet.boot())
-    (call,) = fleet.calls("aws autoscaling complete-lifecycle-action")
+def test_a_host_that_answers_is_let_into_its_group(booted_fleet: Host) -> None:
+    (call,) = booted_fleet.calls("aws autoscaling complete-lifecycle-action")
     assert "--auto-scaling-group-name shop-web-FleetGroup0-X1 --lifecycle-hook-name answers" in call
     assert call.endswith(f"--instance-id {HERE} --lifecycle-action-result CONTINUE")
 
@@ -724,9 +735,8 @@ def test_the_fleet_signals_failure_whatever_broke(fleet: Host, broken: str) -> N
     assert [call.split()[2] for call in fleet.calls("cfn-signal")] == ["1"]
 
 
-def test_the_single_host_signals_nobody(server: Host) -> None:
-    succeeded(server.boot())
-    assert server.calls("cfn-signal") == server.calls("aws autoscaling") == []
+def test_the_single_host_signals_nobody(booted_server: Host) -> None:
+    assert booted_server.calls("cfn-signal") == booted_server.calls("aws autoscaling") == []
 
 
 # --- Releases ---
@@ -803,13 +813,12 @@ def test_a_parameter_that_names_no_release_is_refused(server: Host) -> None:
 # --- The door of the single host ---
 
 
-def test_without_a_domain_the_host_serves_plain_http(server: Host) -> None:
-    succeeded(server.boot())
-    door = server.text("etc/nginx/shop.conf")
+def test_without_a_domain_the_host_serves_plain_http(booted_server: Host) -> None:
+    door = booted_server.text("etc/nginx/shop.conf")
     assert "proxy_pass http://127.0.0.1:8080" in door
     assert "443" not in door
     assert "location ~ ^/(readyz|" in door
-    assert not (server.state / "enabled" / "shop-certificate.timer").exists()
+    assert not (booted_server.state / "enabled" / "shop-certificate.timer").exists()
 
 
 def test_with_a_domain_nothing_is_served_before_there_is_a_certificate(with_domain: Host) -> None:

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from shop import seed
-from shop.settings import load
-from tests.shop.serving import serving
+from tests.shop.serving import Furnished, furnished
+from workbench.lab.servers import Postgres
 
 pytestmark = pytest.mark.slow
 PHONE = {"width": 320, "height": 720}  # the narrowest there are
@@ -81,18 +80,22 @@ AUDIT = """async () => {
 }"""
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        seed.fill(connection, 60)
-        yield connection
+@pytest.fixture(scope="module")
+def lasting(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+    with furnished(postgres, tmp_path_factory.mktemp("shop")) as shop:
+        yield shop
 
 
 @pytest.fixture
-def address(database: psycopg.Connection, database_url: str, tmp_path: Path) -> Iterator[str]:
-    assert database.info.dbname in database_url
-    with serving(load({"DATABASE_URL": database_url, "FILES_FOLDER": str(tmp_path / "files")})) as address:
-        yield address
+def database(lasting: Furnished) -> psycopg.Connection:
+    lasting.renew()
+    return lasting.database
+
+
+@pytest.fixture
+def address(lasting: Furnished, database: psycopg.Connection) -> str:
+    assert not database.closed
+    return lasting.address
 
 
 @pytest.fixture

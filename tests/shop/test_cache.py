@@ -7,9 +7,8 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,23 +17,15 @@ from redis.cluster import RedisCluster
 
 from shop import aws
 from shop.breaker import Breaker
-from shop.cache import AT_ONCE, BUDGET, TOMBSTONE, TOMBSTONE_SECONDS, Cache
+from shop.cache import AT_ONCE, BUDGET, SLOWEST_FILL, TOMBSTONE, TOMBSTONE_SECONDS, Cache
 from shop.database import Database
 from shop.settings import CacheNodes
-from tests.shop.storing import cached, opened, until
+from tests.shop.storing import NewPostgres, cached, opened, until
 from workbench.lab.servers import LOOPBACK, Postgres, Valkey, free_port
 
 pytestmark = pytest.mark.slow
 # What a busy laptop may add to the budget before a test complains.
 SLACK = 0.2
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """A cluster that a test may stop."""
-    cluster = Valkey(tmp_path / "own")
-    yield cluster
-    cluster.stop(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -233,9 +224,14 @@ def test_in_the_process_of_the_writer_nobody_joins_a_question_from_before_the_wr
     asyncio.run(test())
 
 
-def test_a_reader_slower_than_a_tombstone_keeps_what_he_has_read_to_himself(valkey: Valkey, raw: Any) -> None:
+def test_a_reader_slower_than_a_tombstone_keeps_what_he_has_read_to_himself(
+    valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit, seconds in {"TOMBSTONE_SECONDS": TOMBSTONE_SECONDS, "SLOWEST_FILL": SLOWEST_FILL}.items():
+        monkeypatch.setattr(f"shop.cache.{limit}", seconds - TOMBSTONE_SECONDS + 1)
+
     async def test() -> None:
-        source = Source(b"old", seconds=TOMBSTONE_SECONDS + 0.5)
+        source = Source(b"old", seconds=1.5)
         async with cached(valkey.nodes) as writer, cached(valkey.nodes) as reader:
             reading = asyncio.create_task(get(reader, source))
             await asyncio.sleep(0.1)
@@ -267,7 +263,7 @@ class History:
 
         async def read(cache: Cache) -> None:
             await asyncio.sleep(random.uniform(0, 0.04))
-            while time.monotonic() < begin + 0.8:
+            while time.monotonic() < begin + 0.4:
                 # In another process one may still join a question that was asked before the write.
                 known = bool(seen) and (cache is writer or time.monotonic() > seen[0] + 0.1)
                 value = await cache.get_or_load(f"fact:{number}", load, ttl=60)
@@ -286,10 +282,22 @@ class History:
         await asyncio.gather(write(), *(read(cache) for cache in (writer, other) for _ in range(2)))
 
 
+@pytest.fixture(scope="module")
+def late(new_postgres: NewPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
+    folder = tmp_path_factory.mktemp("late")
+    primary = new_postgres(folder / "primary")
+    replica = Postgres(folder / "replica", copy_of=primary)
+    replica.sql("alter system set recovery_min_apply_delay = '200ms'")
+    replica.sql("select pg_reload_conf()")
+    yield primary, replica
+    replica.stop()
+    primary.stop()
+
+
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("forgetting", ["by a tombstone", "by deletion alone"])
 def test_a_row_that_a_late_replica_still_has_is_never_served_after_the_write(
-    tmp_path: Path, valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch, forgetting: str
+    late: tuple[Postgres, Postgres], valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch, forgetting: str
 ) -> None:
     """The control only deletes the key: then readers fill in what the replica still has."""
     assert raw is not None
@@ -300,14 +308,13 @@ def test_a_row_that_a_late_replica_still_has_is_never_served_after_the_write(
             return (await self._ask(key, "DEL", key))[0]
 
         monkeypatch.setattr(Cache, "_bury", delete)
-    primary = Postgres(tmp_path / "primary")
-    primary.sql("create table facts (id int primary key, version int default 0)")
+    primary, replica = late
+    primary.sql("drop table if exists facts; create table facts (id int primary key, version int default 0)")
     primary.sql("insert into facts (id) select generate_series(1, 200)")
-    replica = Postgres(tmp_path / "replica", copy_of=primary)
-    replica.sql("alter system set recovery_min_apply_delay = '400ms'")
-    replica.sql("select pg_reload_conf()")
+    written = primary.sql("select pg_current_wal_lsn()")
 
     async def test() -> History:
+        await until(lambda: asyncio.to_thread(replica.sql, f"select 1 where pg_last_wal_replay_lsn() >= '{written}'"))
         urls = primary.url("postgres"), replica.url("postgres")
         async with opened(*urls) as database, cached(valkey.nodes) as one, cached(valkey.nodes) as other:
             history = History(database)
@@ -316,11 +323,7 @@ def test_a_row_that_a_late_replica_still_has_is_never_served_after_the_write(
             assert one.gauges()["CacheFailures"] == other.gauges()["CacheFailures"] == 0
             return history
 
-    try:
-        history = asyncio.run(test())
-    finally:
-        replica.stop()
-        primary.stop()
+    history = asyncio.run(test())
     print(f"{forgetting}: {len(history.wrong)} of {history.asked} wrong, {history.raced} old rows read after a write")
     if forgetting == "by a tombstone":
         assert history.raced > 0
@@ -524,15 +527,16 @@ def test_counting_is_exact_and_ends_with_its_window(valkey: Valkey, raw: Any) ->
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Valkey]:
+def guarded(own_valkey: Valkey) -> Iterator[Valkey]:
     """A cluster that lets in `shop-app` with a password, and nobody else."""
-    cluster = Valkey(tmp_path / "guarded")
-    for port in cluster.ports:
-        with Redis(host=LOOPBACK, port=port) as node:
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(Redis(host=LOOPBACK, port=port)) for port in own_valkey.ports]
+        for node in nodes:
             node.execute_command("ACL", "SETUSER", "shop-app", "on", ">secret", "~*", "+@all")
             node.execute_command("ACL", "SETUSER", "default", "off")
-    yield cluster
-    cluster.stop(signal.SIGKILL)
+        yield own_valkey
+        for node in nodes:
+            node.execute_command("ACL", "SETUSER", "default", "on")
 
 
 def test_the_cache_lets_in_who_has_the_password_or_a_token(guarded: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from shop.database import Database
-from tests.shop.storing import opened
+from tests.shop.storing import NewPostgres, opened
 from workbench.lab.servers import Postgres
 
 pytestmark = pytest.mark.slow
@@ -20,10 +20,10 @@ VISITORS, READS = 20, 500
 
 
 @pytest.fixture(scope="module")
-def lagging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
+def lagging(new_postgres: NewPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
     """A primary and a replica that applies every commit 20 ms late."""
     folder = tmp_path_factory.mktemp("lagging")
-    primary = Postgres(folder / "primary")
+    primary = new_postgres(folder / "primary")
     primary.sql("create table notes (visitor int primary key, version int not null)")
     primary.sql(f"insert into notes select generate_series(1, {VISITORS}), 0")
     replica = Postgres(folder / "replica", copy_of=primary)

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,17 +19,18 @@ from shop.problems import Problem
 from shop.relay import conninfo
 from shop.settings import load
 from tests.shop.running import refused
-from tests.shop.storing import opened
+from tests.shop.storing import NewPostgres, opened
 from workbench.lab.servers import Postgres
 
 pytestmark = pytest.mark.slow
 WHO = "select inet_server_port() as port"
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Postgres, Postgres]]:
-    primary = Postgres(tmp_path / "primary")
-    replica = Postgres(tmp_path / "replica", copy_of=primary)
+@pytest.fixture(scope="module")
+def pair(new_postgres: NewPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
+    folder = tmp_path_factory.mktemp("pair")
+    primary = new_postgres(folder / "primary")
+    replica = Postgres(folder / "replica", copy_of=primary)
     yield primary, replica
     replica.stop()
     primary.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.shop.storing import NewPostgres
 from workbench.lab.servers import LOOPBACK, Postgres
 from workbench.synth import ROOT
 
@@ -36,8 +37,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Postgres]:
-    made = Postgres(tmp_path / "postgres")
+def server(new_postgres: NewPostgres, tmp_path: Path) -> Iterator[Postgres]:
+    made = new_postgres(tmp_path / "postgres")
     yield made
     made.stop()
 

@@ -15,8 +15,8 @@ from PIL import Image
 from starlette.routing import Route
 
 from shop import carts, front, pages, seed
-from shop.settings import load
-from tests.shop.serving import serving
+from tests.shop.serving import Furnished, furnished
+from workbench.lab.servers import Postgres
 
 pytestmark = pytest.mark.slow
 SECRET = "correct horse battery"
@@ -67,20 +67,27 @@ def png(colour: str = "teal") -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        seed.fill(connection, 60)
-        yield connection
+@pytest.fixture(scope="module")
+def lasting(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+    """The whole shop, behind one proxy."""
+    with furnished(postgres, tmp_path_factory.mktemp("shop"), FRONT_HOPS="1") as shop:
+        yield shop
 
 
 @pytest.fixture
-def server(database: psycopg.Connection, database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The whole shop, with sixty products, behind one proxy."""
-    assert database.info.dbname in database_url
-    variables = {"DATABASE_URL": database_url, "FILES_FOLDER": str(tmp_path / "files"), "FRONT_HOPS": "1"}
-    with serving(load(variables)) as address:
-        yield address
+def shop(lasting: Furnished) -> Furnished:
+    lasting.renew()
+    return lasting
+
+
+@pytest.fixture
+def server(shop: Furnished) -> str:
+    return shop.address
+
+
+@pytest.fixture
+def database(shop: Furnished) -> psycopg.Connection:
+    return shop.database
 
 
 @pytest.fixture
@@ -681,11 +688,11 @@ def test_staff_give_a_product_a_picture(staff: Browser, visitor: Browser) -> Non
 
 
 def test_until_there_is_a_thumbnail_the_picture_itself_is_shown_for_a_moment(
-    staff: Browser, visitor: Browser, tmp_path: Path
+    staff: Browser, visitor: Browser, shop: Furnished
 ) -> None:
     files = {"file": ("picture.png", png(), "image/png")}
     staff.client.post("/staff/products/1/picture", data={"key": "k"}, files=files, headers=OURS)
-    for thumbnail in (tmp_path / "files" / "thumbnails").rglob("*.webp"):
+    for thumbnail in (shop.files / "thumbnails").rglob("*.webp"):
         thumbnail.unlink()
     source = re.search(r'src="(/images/[^"]*/medium)"', visitor.get("/products/1").text)
     assert source

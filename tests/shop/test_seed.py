@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import psycopg
 import pytest
 
 from shop import seed
+from shop.__main__ import main
 from workbench.synth import ROOT
 
 pytestmark = pytest.mark.slow
@@ -18,10 +21,11 @@ PRODUCTS = "select id, name, description, category, price_cents, stock from prod
 
 
 def add(database_url: str, products: int) -> str:
-    variables = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}", "DATABASE_URL": database_url}
-    command = [sys.executable, "-m", "shop", "seed", "--products", str(products)]
-    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
-    return done.stdout
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()) as said:
+        patched.setenv("DATABASE_URL", database_url)
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        assert main(["seed", "--products", str(products)]) == 0
+    return said.getvalue()
 
 
 def test_a_hundred_thousand_names_are_all_different_and_every_price_is_one() -> None:

@@ -6,7 +6,6 @@ follows from that is there at once, except in the fifth shape, where it waits un
 
 from __future__ import annotations
 
-import json
 import signal
 import statistics
 import threading
@@ -24,15 +23,15 @@ import psycopg
 import pytest
 import redis
 
-from blueprint.environment import load
 from jobs import aws as jobs_aws
 from shop.migrate import migrate
-from tests.conftest import Template
+from tests.conftest import Template, Templates
 from tests.lambdas.world import SENDER
 from tests.shop.running import PICTURE
 from tests.shop.shapes import Visitor, Workers, gauges, opened, told
+from tests.shop.storing import NewPostgres
 from workbench.lab.servers import LocalAws, Postgres, Valkey, listens
-from workbench.synth import ROOT, synth
+from workbench.synth import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -86,18 +85,16 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def template(templates: Templates) -> Template:
     """The workers' stack in production."""
-    assembly = synth(load("production", stage="5"), tmp_path_factory.mktemp("assembly") / "5", bundle=False)
-    found: Template = json.loads(next(assembly.glob("*-workers.template.json")).read_text(encoding="utf-8"))
-    return found
+    return templates("production", 5)["workers"]
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
+def servers(new_postgres: NewPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, Postgres]]:
     """A database server that is not the host's own, made as the shop makes it, and its replica."""
     folder = tmp_path_factory.mktemp("servers")
-    managed = Postgres(folder / "managed")
+    managed = new_postgres(folder / "managed")
     managed.sql((ROOT / "shop" / "host" / "database.sql").read_text(encoding="utf-8"))
     migrate(managed.url(), role="shop_owner")
     replica = Postgres(folder / "replica", copy_of=managed)
@@ -223,8 +220,7 @@ def test_the_same_walk_goes_through_every_shape(shape: int, ground: Ground, loca
             ground.sql(shape, "update outbox set sent_at = null")
 
 
-def test_a_dying_cache_and_a_dead_replica_cost_no_visitor_an_answer(ground: Ground) -> None:
-    own = Valkey(ground.folder / "own")
+def test_a_dying_cache_and_a_dead_replica_cost_no_visitor_an_answer(ground: Ground, own_valkey: Valkey) -> None:
     over, answered, broken = threading.Event(), Counter[int](), list[str]()
     ground.fill(20)
     looks = [("GET", f"/products/{number}", None) for number in range(1, 21)] + [("GET", "/products", None)]
@@ -248,7 +244,7 @@ def test_a_dying_cache_and_a_dead_replica_cost_no_visitor_an_answer(ground: Grou
         time.sleep(1.5)
         return gauges(hosts) - before
 
-    with ground.open(4, CACHE_NODES=own.nodes) as hosts:
+    with ground.open(4, CACHE_NODES=own_valkey.nodes) as hosts:
         visitors = [Visitor(hosts) for _ in range(4)]
         for buyer in visitors[:2]:
             buyer.sign_up()
@@ -258,11 +254,11 @@ def test_a_dying_cache_and_a_dead_replica_cost_no_visitor_an_answer(ground: Grou
             thread.start()
         try:
             well = watch()
-            own._processes[own.ports[0]].stop(signal.SIGKILL)
+            own_valkey._processes[own_valkey.ports[0]].stop(signal.SIGKILL)
             one_node_gone = watch()
             ground.replica.stop(signal.SIGQUIT)
             replica_gone = watch()
-            own.stop(signal.SIGKILL)
+            own_valkey.stop(signal.SIGKILL)
             all_gone = watch()
             ground.replica.start()
             until(lambda: broken != [] or watch()["ReplicaReads"] > 0)
@@ -270,7 +266,6 @@ def test_a_dying_cache_and_a_dead_replica_cost_no_visitor_an_answer(ground: Grou
             over.set()
             for thread in threads:
                 thread.join()
-            own.stop(signal.SIGKILL)
             if not listens(ground.replica.port):
                 ground.replica.start()
     print(f"{answered.total()} answers: {dict(answered)}, {len(broken)} broken")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -94,9 +94,16 @@ def test_every_exception_excuses_something_and_none_does_so_in_production(report
     assert used["production"] == set()
 
 
-@pytest.fixture(scope="session")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, Validation]]:
-    """The reports of strict syntheses: in a process of their own, since this one has CDK's validation switched off."""
+@pytest.mark.parametrize("profile", PROFILES)
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged_with_a_reason(assemblies: Assemblies, profile: str) -> None:
+    reports = {number: read_validation(folder) for number, folder in assemblies(profile).items()}
+    found = problems(reports, besides=BESIDES[profile])
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def strict_synthesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Strict syntheses: in a process of their own, since this one has CDK's validation switched off."""
     folder = tmp_path_factory.mktemp("strict")
     program = f"""
         from pathlib import Path
@@ -110,26 +117,41 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, Vali
                 except Invalid:
                     pass  # what is wrong is in the report
     """
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'constructs'}"},
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    with (folder / "errors.txt").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'constructs'}"},
+        )
+    yield process, folder
+    process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("strict_synthesis")  # which goes on meanwhile
+@pytest.mark.parametrize("profile", PROFILES)
+def test_cfn_lint_finds_nothing(assemblies: Assemblies, profile: str) -> None:
+    templates = [
+        (stack.region, folder / f"{stack.name}.template.json")
+        for folder in assemblies(profile).values()
+        for stack in read_assembly(folder).stacks
+    ]
+    assert len(templates) >= 6 * len(STAGES)
+    found = [f"{each.rule} {each.path}: {each.message}" for each in lint(templates)]
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def strict(strict_synthesis: tuple[subprocess.Popen[str], Path]) -> dict[str, dict[int, Validation]]:
+    """The reports of strict syntheses."""
+    process, folder = strict_synthesis
+    assert process.wait(timeout=300) == 0, (folder / "errors.txt").read_text()[-3000:]
     return {
         profile: {number: read_validation(folder / profile / str(number)) for number in NUMBERS} for profile in PROFILES
     }
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_cdk_nag_finds_nothing_that_is_not_acknowledged_with_a_reason(assemblies: Assemblies, profile: str) -> None:
-    reports = {number: read_validation(folder) for number, folder in assemblies(profile).items()}
-    found = problems(reports, besides=BESIDES[profile])
-    assert not found, "\n".join(found)
 
 
 @pytest.mark.slow
@@ -141,16 +163,3 @@ def test_cdks_validation_finds_nothing_and_looked_at_every_stage(
     assert not found, "\n".join(found)
     # A report names it only when it has something to say; it always has: W3010, or an empty stack.
     assert [number for number, validation in strict[profile].items() if CDK not in validation.tools] == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("profile", PROFILES)
-def test_cfn_lint_finds_nothing(assemblies: Assemblies, profile: str) -> None:
-    templates = [
-        (stack.region, folder / f"{stack.name}.template.json")
-        for folder in assemblies(profile).values()
-        for stack in read_assembly(folder).stacks
-    ]
-    assert len(templates) >= 6 * len(STAGES)
-    found = [f"{each.rule} {each.path}: {each.message}" for each in lint(templates)]
-    assert not found, "\n".join(found)

@@ -56,7 +56,11 @@ def test_every_stack_is_tagged_with_its_environment_and_what_the_file_says(
     production: dict[int, Path], stage: int
 ) -> None:
     for found in stacks(production[stage]).values():
-        assert found["properties"]["tags"] == {"shop:environment": "shop-prod", "owner": "platform team"}
+        assert found["properties"]["tags"] == {
+            "shop:environment": "shop-prod",
+            "shop:region": "us-east-1",
+            "owner": "platform team",
+        }
 
 
 def test_a_sandbox_says_how_long_it_is_meant_to_live(sandbox: dict[int, Path]) -> None:

@@ -65,8 +65,13 @@ def changes(before: Availability, after: Availability) -> list[Finding]:
 
 
 @cache
+def system(folder: Path) -> System:
+    return System(read_assembly(folder))
+
+
+@cache
 def stage(folder: Path) -> Availability:
-    return availability(System(read_assembly(folder)))
+    return availability(system(folder))
 
 
 # --- Arithmetic -------------------------------------------------------------------------------------------------------
@@ -314,7 +319,7 @@ JUNK: list[Any] = [None, True, -1, "", "x", [], [None], {}, {"Ref": "Nobody"}, {
 @given(data=st.data())
 def test_values_of_any_shape_are_read_without_a_crash(production: dict[int, Path], data: st.DataObject) -> None:
     stacks = []
-    for stack in read_assembly(production[5]).stacks:
+    for stack in system(production[5]).stacks:
         body = json.loads(json.dumps(stack.template))
         names = sorted(name for name in body.get("Resources", {}) if body["Resources"][name].get("Properties"))
         for name in data.draw(st.lists(st.sampled_from(names), max_size=12, unique=True)) if names else ():

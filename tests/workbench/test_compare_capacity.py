@@ -341,7 +341,7 @@ def test_every_ceiling_has_a_name_of_its_own_and_says_where_it_comes_from(produc
 @given(data=st.data())
 def test_values_of_any_shape_are_read_without_a_crash(production: dict[int, Path], data: st.DataObject) -> None:
     stacks = []
-    for stack in read_assembly(production[5]).stacks:
+    for stack in system(production[5]).stacks:
         body = json.loads(json.dumps(stack.template))
         names = sorted(name for name in body.get("Resources", {}) if body["Resources"][name].get("Properties"))
         for name in data.draw(st.lists(st.sampled_from(names), max_size=12, unique=True)) if names else ():

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 Template = dict[str, Any]
 Verdict = dict[str, list[str]]
+Changed = list[tuple[Template, Template, Verdict]]
 Oracle = Callable[[Template, Template], Verdict]
 MUTATIONS = 500
 
@@ -209,22 +210,26 @@ def stages(assemblies: Assemblies) -> list[Template]:
     ]
 
 
+@pytest.fixture(scope="module")
+def changed_stages(stages: list[Template], oracle: Oracle) -> Changed:
+    """Each pair with what the oracle says of it."""
+    return [(before, after, oracle(before, after)) for before, after in mutations(stages, MUTATIONS)]
+
+
 @pytest.mark.usefixtures("plain")
-def test_random_changes_of_the_stages_replace_the_same_resources(stages: list[Template], oracle: Oracle) -> None:
+def test_random_changes_of_the_stages_replace_the_same_resources(changed_stages: Changed) -> None:
     told = Counter[str]()
-    for before, after in mutations(stages, MUTATIONS):
-        theirs = oracle(before, after)
+    for before, after, theirs in changed_stages:
         assert as_the_oracle_would_say(ours(before, after)) == theirs
         told.update({kind: len(names) for kind, names in theirs.items()})
     assert told["replaced"] > 300
     assert told["maybe"] > 10
 
 
-def test_where_we_say_something_else_a_source_says_why(stages: list[Template], oracle: Oracle) -> None:
+def test_where_we_say_something_else_a_source_says_why(changed_stages: Changed) -> None:
     why = Counter[str]()
-    for before, after in mutations(stages, MUTATIONS):
+    for before, after, theirs in changed_stages:
         changes = ours(before, after)
-        theirs = oracle(before, after)
         reasons = {name: reason_to_differ(changes.get(name), theirs, name) for name in {*changes, *theirs["maybe"]}}
         why.update(reason for reason in reasons.values() if reason)
         assert "" not in reasons.values(), [name for name, reason in reasons.items() if reason == ""]

@@ -48,9 +48,13 @@ class Opened:
             preexec_fn=ignore_interrupts,
             env={**os.environ, **OF_ANOTHER_SHOP},
         )
-        self.said = ""
+        self.folder, self.said = folder, ""
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout if wait else ():
+        for line in self.process.stdout:
             self.said += line
             if "Ctrl-C" in line:
                 break
@@ -63,6 +67,17 @@ class Opened:
         if self.process.poll() is None:
             os.killpg(self.process.pid, how)  # as a terminal does: all of its processes
         return self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Opened]]:
+    """Some that open at the same time; each test takes one away."""
+    shops = [Opened(tmp_path_factory.mktemp("several") / "shop", free_port(), wait=False) for _ in range(4)]
+    for opened in shops:
+        opened.wait()
+    yield shops[:]
+    for opened in shops:
+        opened.stop()
 
 
 @pytest.fixture
@@ -86,9 +101,9 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def test_it_opens_keeps_its_data_and_leaves_nothing_running(tmp_path: Path, running: list[Opened]) -> None:
-    folder, port = tmp_path / "shop", free_port()
-    running.append(first := Opened(folder, port))
+def test_it_opens_keeps_its_data_and_leaves_nothing_running(several: list[Opened], running: list[Opened]) -> None:
+    first = several.pop()
+    folder, port = first.folder, first.port
     assert f"http://{LOOPBACK}:{port}\n" in first.said, first.said
     account = re.search(r"staff@example\.com, password: \S+", first.said)
     assert account is not None
@@ -108,17 +123,17 @@ def test_it_opens_keeps_its_data_and_leaves_nothing_running(tmp_path: Path, runn
     assert processes_in(folder) == []
 
 
-def test_a_closed_terminal_closes_the_shop(tmp_path: Path, running: list[Opened]) -> None:
-    running.append(opened := Opened(tmp_path / "shop", free_port()))
+def test_a_closed_terminal_closes_the_shop(several: list[Opened]) -> None:
+    opened = several.pop()
     assert opened.stop(signal.SIGHUP) == 0
-    assert processes_in(tmp_path) == []
+    assert processes_in(opened.folder) == []
 
 
 def test_an_interrupt_while_it_opens_leaves_nothing_running(tmp_path: Path) -> None:
     opening = Opened(tmp_path / "shop", free_port(), wait=False)
     while not any("shop serve" in line for line in processes_in(tmp_path)):
         assert opening.process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.05)
     assert opening.stop() == 0
     assert processes_in(tmp_path) == []
 
@@ -151,13 +166,13 @@ def test_a_second_interrupt_does_not_cut_the_closing_short() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_it_closes_although_nobody_reads_what_it_says_any_more(tmp_path: Path, running: list[Opened]) -> None:
-    running.append(opened := Opened(tmp_path / "shop", free_port()))
+def test_it_closes_although_nobody_reads_what_it_says_any_more(several: list[Opened]) -> None:
+    opened = several.pop()
     assert opened.process.stdout is not None
     opened.process.stdout.close()
     opened.process.terminate()
     opened.process.wait(60)
-    assert processes_in(tmp_path) == []
+    assert processes_in(opened.folder) == []
 
 
 def test_a_port_that_is_taken_is_answered_with_what_to_type_instead(tmp_path: Path) -> None:
@@ -188,9 +203,9 @@ def test_what_cannot_work_is_said_at_once(arguments: list[str], said: str, capsy
     assert capsys.readouterr().err.startswith(said)
 
 
-def test_a_second_shop_in_the_same_folder_is_told_who_is_there(tmp_path: Path, running: list[Opened]) -> None:
-    running.append(Opened(tmp_path / "shop", free_port()))
-    second = Opened(tmp_path / "shop", free_port())
+def test_a_second_shop_in_the_same_folder_is_told_who_is_there(several: list[Opened]) -> None:
+    first = several.pop()
+    second = Opened(first.folder, free_port())
     assert second.process.wait(20) == 2
     assert re.search(r"PostgreSQL already runs in .* \(process \d+\): .*--folder", second.said)
-    assert running[0].get("/healthz"), "and the first one goes on"
+    assert first.get("/healthz"), "and the first one goes on"

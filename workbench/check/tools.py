@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,6 @@ def thin_reasons(findings: Iterable[ToolFinding]) -> list[str]:
 
 def lint(templates: Iterable[tuple[str, Path]]) -> list[ToolFinding]:
     """What cfn-lint finds in templates, given as (region, file): errors, and warnings that nobody accepted."""
-    from cfnlint import ManualArgs
-    from cfnlint import lint as lint_text
-
     found, seen = [], set()
     for region, path in templates:
         text = path.read_text(encoding="utf-8")
@@ -140,8 +138,26 @@ def lint(templates: Iterable[tuple[str, Path]]) -> list[ToolFinding]:
         if not template.get("Resources") or (region, text) in seen:
             continue
         seen.add((region, text))
-        for match in lint_text(text, config=ManualArgs(regions=[region])):
+        for match in lint_text(text, region):
             if re.match(r"[EW]", match.rule.id) and match.rule.id not in ACCEPTED_WARNINGS:
                 where = f"{path.name}: {'/'.join(map(str, getattr(match, 'path', None) or ()))}"
                 found.append(ToolFinding("cfn-lint", match.rule.id, where, match.message))
     return found
+
+
+def lint_text(text: str, region: str) -> Iterable[Any]:
+    """The matches of cfn-lint's rules in one template."""
+    from cfnlint.decode import decode_str
+
+    template, unreadable = decode_str(text)
+    matches: Iterable[Any] = unreadable or _linter(region).validate_template(template)
+    return matches
+
+
+@cache
+def _linter(region: str) -> Any:
+    """cfn-lint with its rules: to load them takes longer than to ask them about a template."""
+    from cfnlint import ConfigMixIn
+    from cfnlint.runner import Runner
+
+    return Runner(ConfigMixIn(regions=[region]))

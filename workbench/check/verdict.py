@@ -37,7 +37,7 @@ class Verdict:
 def judge(environment: Environment, folder: Path, *, today: date) -> Verdict:
     """Write the templates of an environment to `folder`, strictly, and ask every gate about them."""
     with contextlib.suppress(synth.Invalid):  # what was found is in the report that is read below
-        synth.synth(environment, folder, strict=True)
+        synth.synth(environment, folder, strict=True, bundle=False)
     templates = [(stack.region, folder / f"{stack.name}.template.json") for stack in read_assembly(folder).stacks]
     return Verdict(
         stage=environment.stage,

@@ -64,16 +64,18 @@ def guarded(act: Callable[[argparse.Namespace], int], options: argparse.Namespac
         complain(problem)
     except (BotoCoreError, ClientError) as problem:
         complain(f"AWS does not answer as it should: {problem}")
+    except KeyboardInterrupt:
+        complain("Stopped. What was done until then is above, and AWS goes on with what it has begun.")
     return FAILED
 
 
 def _deploy(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from blueprint.environment import load
-    from workbench import usage
-    from workbench.compare import compare, facts
-    from workbench.deploy import Refused, command_line, guard, moves, outcome, preflight
+    from workbench.deploy import Refused, command_line, edge, guard, moves, outcome, preflight
     from workbench.deploy import plan as planning
     from workbench.deploy.gate import good_reason
     from workbench.deploy.live import Account, Aws
@@ -92,12 +94,7 @@ def _deploy(options: argparse.Namespace) -> int:
         for check in preflight.checks(environment, plan.steps[-1].assembly, plan.outlook, aws, today=today):
             say(report.check(check))
             checks.append(check)
-        moderate = usage.named("moderate")
-        before, after = (
-            facts(label, side, moderate, region=environment.region)
-            for label, side in (("deployed", plan.before), ("wanted", plan.after))
-        )
-        say(report.prospect(plan, compare(before, after)))
+        say(report.prospect(plan))
         if objections := planning.objections(plan, live, checks, reason=reason, drained=drained):
             raise Refused(report.refused(objections))
         if options.dry_run:
@@ -105,29 +102,27 @@ def _deploy(options: argparse.Namespace) -> int:
             return 0
         if not (options.yes or agreed(environment.name, "Deploy", typed=plan.keeps_data)):
             return FAILED
-        if not guard.is_local():
+        if not caller.is_local:
             moves.settle((step.outlook for step in plan.steps), say)
         if objections := planning.changed_since(plan, live, drained=drained):
             raise Refused(report.refused(objections))
         with planning.recorded(plan, caller, aws, folder, reason=reason, drained=drained):
+            seen = {stack.name: stack for stack in plan.found}
             for number, step in enumerate(plan.steps, 1):
                 say(f"\nPass {number} of {len(plan.steps)}: {step.wanted.title}")
-                if step.wanted.waits_for_edge:
-                    _wait(outcome.outcome(environment, step.outlook.before, live, aws).url, local=guard.is_local())
-                command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason)
+                if step.wanted.waits_for_edge and not caller.is_local:
+                    address = outcome.outcome(environment, step.outlook.before, live, aws).url
+                    say(f"Waiting until {address} is answered through CloudFront, a quarter of an hour at most ...")
+                    edge.wait_for_edge(address)
+                command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason, seen)
     asked = f"{options.environment} --name {options.name}" if options.name else options.environment
-    say(report.done(plan, asked, outcome.outcome(environment, plan.after, live, aws)))
+    try:
+        found = outcome.outcome(environment, plan.after, live, aws)
+    except (BotoCoreError, ClientError) as problem:  # such as credentials that have ended meanwhile
+        say(f"Where things are, AWS does not say: {problem}")
+        found = outcome.Outcome(None, None, ())
+    say(report.done(plan, asked, found))
     return 0
-
-
-def _wait(address: str | None, *, local: bool) -> None:
-    from workbench.deploy.edge import wait_for_edge
-
-    if local or address is None:
-        say("A local AWS has no edge that could answer, so it is not waited for.")
-        return
-    say(f"Waiting until {address} is answered through CloudFront, a quarter of an hour at most ...")
-    wait_for_edge(address)
 
 
 def say(text: str) -> None:

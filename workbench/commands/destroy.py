@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from workbench.commands import Commands
 
 DESCRIPTION = """\
-Destroy an environment. Shows first what goes and what its templates keep; then deletes its stacks, the youngest first,
-and the parameters under /<name>/ that no stack owns, and says what is left and why. An environment that keeps nothing
-is emptied first, by the same program that ends it when its time is over.
+Destroy an environment. Shows first what goes, with all parameters under /<name>/, and what its templates keep; then
+deletes its stacks, the youngest first, and those parameters, and says what is left and why. An environment that keeps
+nothing is emptied first, by the same program that ends it when its time is over. Where none of its stacks is there,
+nothing is deleted.
 """
 
 
@@ -41,7 +42,7 @@ def _destroy(options: argparse.Namespace) -> int:
     from blueprint.profiles import PROFILES
     from workbench.deploy import command_line, guard, leftovers
     from workbench.deploy.gate import keepers
-    from workbench.deploy.live import Account, Aws, deployed, stacks
+    from workbench.deploy.live import Account, Aws, deployed, foreign, stacks
     from workbench.deploy.plan import own_folder
     from workbench.report import deploy as report
     from workbench.synth import synth
@@ -60,8 +61,13 @@ def _destroy(options: argparse.Namespace) -> int:
         kept = leftovers.kept(there, live)
         # What is deployed counts too: a file may say less than the stacks of its name.
         keeps_data = profile.keep_data or any(keepers(there))
-        say(report.going(name, [stack.name for stack in there.stacks[::-1]], kept, keeps_data))
-        objections = list(leftovers.protected(there, live, aws))
+        found = leftovers.parameters(name, aws)
+        regions = sorted({stack.region for stack in wanted.stacks})
+        if not there.stacks:
+            say(report.nobody(environment, found, leftovers.tagged(name, aws, regions)))
+            return 0
+        say(report.going(environment, [stack.name for stack in there.stacks[::-1]], kept, found, keeps_data))
+        objections = [*foreign(there, name, environment.region), *leftovers.protected(name, there, live, aws)]
         if objections:
             complain(report.refused(objections))
             return FAILED
@@ -75,6 +81,5 @@ def _destroy(options: argparse.Namespace) -> int:
         for stack, _ in reversed(list(stacks(there, live))):
             cdk(["destroy", stack.name, "--exclusively", "--force"])
     deleted = leftovers.delete_parameters(name, aws, record=not keeps_data)
-    left = leftovers.tagged(name, aws, sorted({stack.region for stack in wanted.stacks}))
-    say(report.gone(name, kept, deleted, left))
+    say(report.gone(environment, kept, deleted, leftovers.tagged(name, aws, regions)))
     return 0

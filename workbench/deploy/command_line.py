@@ -6,12 +6,13 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 from workbench.deploy import Refused
 from workbench.deploy.gate import Outlook, refuse_unforeseen
-from workbench.deploy.live import Live
+from workbench.deploy.live import CHANGED, Deployed, Live
 from workbench.synth import ROOT
 from workbench.templates import StackTemplate
 
@@ -46,40 +47,60 @@ def cdk(assembly: Path) -> Run:
     return run
 
 
-def deploy(outlook: Outlook, live: Live, run: Run, reason: str | None) -> None:
-    """Deploy every stack in the order of the direction; CloudFormation's word on changed ones is asked before."""
+def deploy(outlook: Outlook, live: Live, run: Run, reason: str | None, seen: dict[str, Deployed]) -> None:
+    """Deploy every stack in the order of the direction; CloudFormation's word on changed ones is asked before.
+
+    `seen` is what was agreed to and what we have deployed since, by name: a stack that is another one now stays.
+    """
     # A name of its own, so that two who deploy at a time execute only what each of them has read.
     name = f"blueprint-deploy-{secrets.token_hex(4)}"
-    named = ["--change-set-name", name, *AGREED]
     for group in groups(outlook):
-        if len(group) > 1 or not is_judged(group[0], outlook):
+        for stack in group:
+            if live.stack(stack.name, stack.region) != seen.get(stack.name):
+                raise Refused(f"{stack.name} {CHANGED}")
+        stack = group[0]
+        if len(group) > 1 or not is_judged(stack, outlook):
             run(["deploy", *(stack.name for stack in group), *ALONE])
-            continue
-        (stack,) = group
-        run(["deploy", stack.name, "--exclusively", "--method", "prepare-change-set", *named])
+        elif _is_prepared(stack, outlook, live, run, reason, name):
+            run(["deploy", stack.name, "--method", "execute-change-set", "--change-set-name", name, *AGREED])
+        for stack in group:
+            seen.pop(stack.name, None)
+            if (there := live.stack(stack.name, stack.region)) is not None:
+                seen[stack.name] = there
+
+
+def _is_prepared(stack: StackTemplate, outlook: Outlook, live: Live, run: Run, reason: str | None, name: str) -> bool:
+    """Whether there is a change set to execute; one that is not to be executed does not stay, whatever happens."""
+    try:
+        named = ["--method", "prepare-change-set", "--change-set-name", name]
+        run(["deploy", stack.name, "--exclusively", *named, *AGREED])
         said = live.change_set(stack.name, stack.region, name)
-        try:
-            refuse_unforeseen(stack, said, outlook, reason)
-        except Refused:
+        refuse_unforeseen(stack, said, outlook, reason)
+    except BaseException:
+        with suppress(Exception):  # none was made, or it is still being made: that is not what somebody must hear
             live.discard(stack.name, stack.region, name)
-            raise
-        if said.empty:
-            live.discard(stack.name, stack.region, name)
-        else:
-            run(["deploy", stack.name, "--method", "execute-change-set", *named])
+        raise
+    if said.empty:
+        live.discard(stack.name, stack.region, name)
+    return not said.empty
 
 
 def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
     """What one call deploys: going up, neighbours about which there is nothing to ask; everything else alone.
 
-    Empty ones stay among their neighbours: the command line skips them, and knows the order only by the whole chain.
+    An empty stack ends a group, since the command line knows the order only by the whole chain, and is not told of one
+    that was not there: if somebody has made it meanwhile, it would be deleted.
     """
     stacks = [stack for role in outlook.order if (stack := outlook.after.stack(role)) is not None]
-    for alone, found in groupby(stacks, key=lambda stack: outlook.down or is_judged(stack, outlook)):
-        neighbours = list(found)
-        for group in [[stack] for stack in neighbours] if alone else [neighbours]:
-            if any(stack.resources or _is_there(stack, outlook) for stack in group):
-                yield group
+
+    def alone(stack: StackTemplate) -> bool:
+        return outlook.down or not stack.resources or is_judged(stack, outlook)
+
+    for each, found in groupby(stacks, key=alone):
+        if each:
+            yield from ([stack] for stack in found if stack.resources or outlook.before.stack(stack.role))
+        else:
+            yield list(found)
 
 
 def is_judged(stack: StackTemplate, outlook: Outlook) -> bool:
@@ -91,7 +112,3 @@ def is_judged(stack: StackTemplate, outlook: Outlook) -> bool:
 def _told(stack: StackTemplate) -> tuple[object, ...]:
     """What the command line tells CloudFormation of a stack."""
     return stack.template, stack.tags, stack.termination_protection
-
-
-def _is_there(stack: StackTemplate, outlook: Outlook) -> bool:
-    return outlook.before.stack(stack.role) is not None

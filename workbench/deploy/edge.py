@@ -14,7 +14,7 @@ HEALTH = "/healthz"
 
 
 def wait_for_edge(
-    address: str,
+    address: str | None,
     *,
     attempts: int = 90,
     pause: float = 10,
@@ -22,6 +22,8 @@ def wait_for_edge(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Until a request passes the distribution and is answered by a host; then until no resolver knows the old way."""
+    if address is None:
+        raise Refused("there is no distribution that could be waited for; nothing was locked")
     missing = ""
     for _ in range(attempts):
         missing = missing_at_edge(address + HEALTH)

@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from workbench.check.exceptions import SHORTEST_REASON
+from workbench.compare import Comparison, Kind, Risk
 from workbench.deploy import Refused
 from workbench.deploy.live import ChangeSet
-from workbench.facts.stateful import KEEPS_REMOVED, KEEPS_REPLACED, STATEFUL, removal_policy
-from workbench.templates import Assembly, Change, Impact, Key, Lock, Resource, StackTemplate, locks, resources
+from workbench.facts.stateful import KEEPS_REMOVED, STATEFUL, removal_policy
+from workbench.templates import Assembly, Change, Impact, Key, Lock, StackTemplate, locks, resources
 from workbench.templates.replacement import predict_resources
 from workbench.transition.rule import is_protected, is_stateful, replica
 
 LOSING = frozenset({Impact.KEEP, Impact.MAY_REPLACE, Impact.SNAPSHOT, Impact.REPLACE, Impact.DESTROY})
+TOLD_APART = frozenset({Kind.REPLACE_STATEFUL, Kind.REMOVE_STATEFUL, Kind.EXPORT_LOCK})
 LONGEST_REASON = 500
-UPDATE_REPLACE_POLICY = "UpdateReplacePolicy"
+SAY_WHY = "look at it, then say why with --reason"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +42,6 @@ class Outlook:
             if change.impact in LOSING and key in old and is_stateful(old[key])
         )
 
-    @property
-    def unguarded(self) -> Iterator[str]:
-        """Every stack and everything stateful that would lose what keeps it from being deleted."""
-        for stack in self.before.stacks:
-            later = self.after.stack(stack.role)
-            if stack.termination_protection and not (later and later.termination_protection):
-                yield f"{stack.role} (termination protection)"
-        old, new = resources(self.before), resources(self.after)
-        for key, resource in old.items():
-            if key in new and is_stateful(resource) and (lost := _guards(resource) - _guards(new[key])):
-                yield f"{resource.stack}.{resource.id} ({', '.join(sorted(lost))})"
-
     def touches(self, role: str) -> bool:
         return any(change.stack == role for change in self.changes.values())
 
@@ -65,23 +55,14 @@ def foresee(before: Assembly, after: Assembly) -> Outlook:
     return Outlook(before, after, changes, order, down, tuple(locks(before, after, order)))
 
 
-def _guards(resource: Resource) -> set[str]:
-    """What keeps it, or what it holds, from being deleted."""
-    removal = removal_policy(resource.type, resource.properties, resource.deletion_policy)
-    guards = {
-        "deletion protection": is_protected(resource),
-        "DeletionPolicy": removal in KEEPS_REMOVED,
-        UPDATE_REPLACE_POLICY: resource.update_replace_policy in KEEPS_REPLACED,
-    }
-    return {name for name, on in guards.items() if on}
-
-
 def keepers(there: Assembly) -> Iterator[str]:
     """Every sign that what is deployed is meant to stay, whatever a file says now; a sandbox shows none."""
     yield from (f"{stack.name} is protected against deletion" for stack in there.stacks if stack.termination_protection)
     for resource in resources(there).values():
-        if guards := _guards(resource) - {UPDATE_REPLACE_POLICY}:  # which is about mistakes, not about the end
-            yield f"{resource.stack}.{resource.id} has {', '.join(sorted(guards))}"
+        removal = removal_policy(resource.type, resource.properties, resource.deletion_policy)
+        guards = ["deletion protection"] * is_protected(resource) + ["DeletionPolicy"] * (removal in KEEPS_REMOVED)
+        if guards:
+            yield f"{resource.stack}.{resource.id} has {', '.join(guards)}"
 
 
 def lock_problems(outlook: Outlook) -> Iterator[str]:
@@ -92,14 +73,21 @@ def lock_problems(outlook: Outlook) -> Iterator[str]:
 
 
 def loss_problems(outlook: Outlook, reason: str | None) -> Iterator[str]:
-    """What others rely on goes, is replaced or loses its protection only when somebody has written down why."""
+    """What others rely on goes or is replaced only when somebody has written down why."""
     losses = [f"{loss.stack}.{loss.id} ({loss.impact.name.lower()})" for loss in outlook.losses]
-    for what, told in (
-        ("what others rely on leaves its template or is replaced", losses),
-        ("protection goes", [*outlook.unguarded]),
-    ):
-        if told and not reason:
-            yield f"{what}: {', '.join(told)}; look at it, then say why with --reason"
+    if losses and not reason:
+        told = "what others rely on leaves its template or is replaced"
+        yield f"{told}: {', '.join(losses)}; {SAY_WHY}"
+
+
+def risks(comparison: Comparison) -> list[str]:
+    """What else a reviewer would stop at: the highest risk, and whatever is protected less; losses are told apart."""
+    return [
+        finding.text
+        for finding in comparison.findings
+        if finding.kind not in TOLD_APART
+        and (finding.risk is Risk.DANGER or (finding.kind is Kind.PROTECTION and finding.risk is Risk.NOTICE))
+    ]
 
 
 def refuse_unforeseen(stack: StackTemplate, said: ChangeSet, outlook: Outlook, reason: str | None) -> None:

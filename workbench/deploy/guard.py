@@ -26,6 +26,11 @@ class Caller:
     account: str
     arn: str
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a local AWS has answered, whatever the variables say: nobody's account has this number."""
+        return self.account == UNSET_ACCOUNT
+
 
 def guard(environment: Environment, aws: Clients, *, variables: Mapping[str, str] = os.environ) -> Caller:
     """The caller, who is in the environment's own account; everybody else is refused."""
@@ -34,7 +39,13 @@ def guard(environment: Environment, aws: Clients, *, variables: Mapping[str, str
             f"{environment.name}: account is not set, and only a local AWS has none; write the twelve digits that "
             "`aws sts get-caller-identity` prints as account in the environment's file, or run `blueprint sandbox up`"
         )
-    found = aws.client("sts").get_caller_identity()
+    sts = aws.client("sts")
+    if _is_loopback(sts.meta.endpoint_url) and not is_local(variables):
+        raise Refused(
+            f"{sts.meta.endpoint_url} would say whose account this is, and other services are not on this machine; "
+            "set AWS_ENDPOINT_URL alone for a local AWS, or no endpoint at all. Nothing was changed"
+        )
+    found = sts.get_caller_identity()
     if found["Account"] != environment.account:
         raise Refused(
             f"{environment.name}: belongs to account {environment.account}, and these credentials are for "

@@ -12,10 +12,13 @@ from blueprint.environment import Environment
 from workbench.deploy import Refused
 from workbench.deploy.guard import Clients
 from workbench.deploy.live import ENVIRONMENT_TAG, Live, stacks
+from workbench.deploy.moves import HOST
 from workbench.deploy.plan import RECORD
 from workbench.facts.stateful import KEEPS_REMOVED, SNAPSHOT, STATEFUL, removal_policy
 from workbench.synth import ROOT
 from workbench.templates import Assembly, Resource, resources
+
+FLEET_TAG = "aws:autoscaling:groupName"  # on each host of a fleet, which goes with it
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ SHIELDS: Mapping[str, Shield] = {
         "aws dynamodb update-table --no-deletion-protection-enabled",
         "--table-name",
     ),
-    "AWS::EC2::Instance": Shield(
+    HOST: Shield(
         "ec2",
         lambda ec2, name: ec2.describe_instance_attribute(InstanceId=name, Attribute="disableApiTermination")[
             "DisableApiTermination"
@@ -90,7 +93,7 @@ def kept(there: Assembly, live: Live) -> list[Kept]:
         ids = live.physical_ids(stack.name, stack.region)
         for resource in _of(there, stack.role):
             policy = removal_policy(resource.type, resource.properties, resource.deletion_policy)
-            if policy in KEEPS_REMOVED:
+            if policy in KEEPS_REMOVED and resource.type != HOST:  # which would hold its network: `protected`
                 what = STATEFUL[resource.type].holds if resource.type in STATEFUL else "what it is"
                 why = f"{'a snapshot of it stays' if policy == SNAPSHOT else 'stays'}, DeletionPolicy {policy}: {what}"
                 found.append(
@@ -99,8 +102,9 @@ def kept(there: Assembly, live: Live) -> list[Kept]:
     return found
 
 
-def protected(there: Assembly, live: Live, aws: Clients) -> Iterator[str]:
+def protected(name: str, there: Assembly, live: Live, aws: Clients) -> Iterator[str]:
     """What would refuse to go half-way, each with the command that lets it; taking it off is a step of its own."""
+    going: set[str] = set()
     for stack, deployed in stacks(there, live):
         where = f"--region {stack.region}"
         if deployed.protected:
@@ -110,23 +114,55 @@ def protected(there: Assembly, live: Live, aws: Clients) -> Iterator[str]:
         for resource in _of(there, stack.role):
             shield, found = SHIELDS.get(resource.type), ids.get(resource.id)
             policy = removal_policy(resource.type, resource.properties, resource.deletion_policy)
-            stays = policy in KEEPS_REMOVED - {SNAPSHOT}
-            if shield and found and not stays and shield.is_up(aws.client(shield.service, stack.region), found):
+            if not shield or not found or policy in KEEPS_REMOVED - {SNAPSHOT}:
+                continue
+            going.add(found)
+            if shield.is_up(aws.client(shield.service, stack.region), found):
                 yield (
                     f"{stack.name}: {stack.name_of(resource.id)} ({found}) is protected against deletion by its "
                     f"service; take that off first: {shield.command} {where} {shield.name} {found}"
                 )
+    yield from _hosts_that_stay(name, going, aws)
+
+
+def _hosts_that_stay(name: str, going: set[str], aws: Clients) -> Iterator[str]:
+    """Hosts that no stack takes along, by policy or because their template is gone; no network goes around them."""
+    ec2 = aws.client("ec2")
+    where = f"--region {ec2.meta.region_name}"
+    wanted = {
+        f"tag:{ENVIRONMENT_TAG}": [name],
+        "instance-state-name": ["pending", "running", "stopping", "stopped"],
+    }
+    filters = [{"Name": key, "Values": values} for key, values in wanted.items()]
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=filters):
+        for host in (one for reservation in page["Reservations"] for one in reservation["Instances"]):
+            found = host["InstanceId"]
+            if found in going or any(tag["Key"] == FLEET_TAG for tag in host["Tags"]):
+                continue
+            if SHIELDS[HOST].is_up(ec2, found):
+                yield (
+                    f"the host {found} is protected against termination, and no stack takes it along; take that off "
+                    f"first: {SHIELDS[HOST].command} {where} {SHIELDS[HOST].name} {found}"
+                )
+            yield (
+                f"the host {found} stays when its stack goes, and the network cannot go while it is there; save what "
+                f"it alone holds, then: aws ec2 terminate-instances {where} --instance-ids {found}"
+            )
 
 
 def _of(assembly: Assembly, role: str) -> Iterator[Resource]:
     return (one for key, one in sorted(resources(assembly).items()) if key[0] == role)
 
 
+def parameters(name: str, aws: Clients) -> list[str]:
+    """The paths of everything that is under an environment's name, whoever wrote it."""
+    pages = aws.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/{name}/", Recursive=True)
+    return sorted(one["Name"] for page in pages for one in page["Parameters"])
+
+
 def delete_parameters(name: str, aws: Clients, *, record: bool) -> list[str]:
-    """Delete what hosts and people wrote for an environment, which no stack took along; with the record if wanted."""
-    ssm = aws.client("ssm")
-    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{name}/", Recursive=True)
-    found = sorted(one["Name"] for page in pages for one in page["Parameters"])
+    """Delete what stands under an environment's name when its stacks are gone; with the record if wanted."""
+    ssm, found = aws.client("ssm"), parameters(name, aws)
     for path in found:
         ssm.delete_parameter(Name=path)
     return found + (ssm.delete_parameters(Names=[RECORD.format(name=name)])["DeletedParameters"] if record else [])

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from workbench.deploy import Refused
 from workbench.templates import Assembly, StackTemplate
 
-ENVIRONMENT_TAG, LIFE_TAG = "shop:environment", "shop:time-to-live"
+ENVIRONMENT_TAG, REGION_TAG, LIFE_TAG = "shop:environment", "shop:region", "shop:time-to-live"
 _SSM = "AWS::SSM::Parameter::Value<"
 READY = (
     "CREATE_COMPLETE",
@@ -18,6 +19,8 @@ READY = (
     "IMPORT_COMPLETE",
     "IMPORT_ROLLBACK_COMPLETE",
 )
+NOT_OURS = "it is none of this environment's stacks; give the environment another name"
+CHANGED = "has changed since it was read; deploy again, and look at what is said then"
 # A stack that cannot be updated, by the end of its status, and the way out of it.
 WAYS_OUT = {
     "IN_PROGRESS": "somebody else is at it; wait until it has ended: aws cloudformation describe-stack-events",
@@ -103,7 +106,7 @@ class Account:
         return Deployed(
             name=name,
             status=found["StackStatus"],
-            template=_template(body),
+            template=_template(name, body),
             parameters={
                 one["ParameterKey"]: one.get("ResolvedValue", one.get("ParameterValue", ""))
                 for one in found.get("Parameters", [])
@@ -152,9 +155,12 @@ class Account:
         self._aws.client("cloudformation", region).delete_change_set(StackName=stack, ChangeSetName=name)
 
 
-def _template(body: Any) -> Mapping[str, Any]:
+def _template(name: str, body: Any) -> Mapping[str, Any]:
     """boto3 reads JSON where it recognises it; everything of ours is JSON."""
-    return body if isinstance(body, Mapping) else dict(json.loads(body))
+    try:
+        return body if isinstance(body, Mapping) else dict(json.loads(body))
+    except ValueError:
+        raise Refused(f"{name} has a template that is no JSON, so {NOT_OURS}") from None
 
 
 # --- As an assembly ---------------------------------------------------------------------------------------------------
@@ -186,6 +192,14 @@ def stacks(wanted: Assembly, live: Live) -> Iterator[tuple[StackTemplate, Deploy
         there = live.stack(stack.name, stack.region)
         if there is not None:
             yield stack, there
+
+
+def foreign(there: Assembly, name: str, region: str) -> Iterator[str]:
+    """Every stack that has a name of ours and is another's, or nobody's; whatever we deploy carries the tag."""
+    for stack in there.stacks:
+        for tag, ours in ((ENVIRONMENT_TAG, name), (REGION_TAG, region)):
+            if stack.tags.get(tag) != ours:
+                yield f"{stack.name} in {stack.region} has no tag {tag}={ours}, so {NOT_OURS}"
 
 
 def as_of_now(wanted: Assembly, live: Live) -> Assembly:

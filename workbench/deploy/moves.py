@@ -129,14 +129,15 @@ def _going(outlook: Outlook, *kinds: str) -> list[Resource]:
 
 
 def _rows_left_behind(name: str, outlook: Outlook, live: Live) -> Iterator[str]:
-    for active, kinds in (("host", (HOST, VOLUME)), ("managed", (DATABASE,))):
+    path = f"/{name}/database/active"
+    for wanted, kinds in (("managed", (HOST, VOLUME)), ("host", (DATABASE,))):
         going = _going(outlook, *kinds)
-        path = f"/{name}/database/active"
-        said = live.parameter(path) if going else None
-        if going and (said is None or said == active):
+        if going and (said := live.parameter(path)) != wanted:
             what = ", ".join(resource.id for resource in going)
-            why = f"says {said}, so the rows are there" if said else "says nothing, so nobody knows where the rows are"
-            yield f"{what} would go, and {path} {why}; move them first, see docs/moving-between-stages.md"
+            yield (
+                f"{what} would go, and {path} says {said or 'nothing'} instead of {wanted}, so the rows may be there; "
+                "move them first, see docs/moving-between-stages.md"
+            )
 
 
 def _files_left_behind(name: str, outlook: Outlook, live: Live) -> Iterator[str]:

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 
 from blueprint.environment import Environment
 from blueprint.profiles import PROFILES
+from workbench import usage
+from workbench.compare import Comparison, compare, facts
 from workbench.deploy import Refused, moves
-from workbench.deploy.gate import Outlook, foresee, keepers, lock_problems, loss_problems
+from workbench.deploy.gate import SAY_WHY, Outlook, foresee, keepers, lock_problems, loss_problems, risks
 from workbench.deploy.guard import Caller, Clients
-from workbench.deploy.live import ENVIRONMENT_TAG, LIFE_TAG, Deployed, Live, as_assembly, as_of_now, stacks, stuck
+from workbench.deploy.live import CHANGED, LIFE_TAG, Deployed, Live, as_assembly, as_of_now, foreign, stacks, stuck
 from workbench.deploy.preflight import Answer, Check
 from workbench.synth import ROOT, synth
 from workbench.templates import Assembly, read_assembly
@@ -56,6 +59,21 @@ class Plan:
         """All passes taken as one."""
         return foresee(self.before, self.after)
 
+    @cached_property
+    def comparison(self) -> Comparison:
+        """All passes as a reviewer would be told of them."""
+        moderate = usage.named("moderate")
+        before, after = (
+            facts(label, side, moderate, region=self.environment.region)
+            for label, side in (("deployed", self.before), ("wanted", self.after))
+        )
+        return compare(before, after)
+
+    @property
+    def risks(self) -> list[str]:
+        """What needs a reason besides losses; a first deployment puts nothing at risk that was there."""
+        return risks(self.comparison) if self.before.stacks else []
+
     @property
     def keeps_data(self) -> bool:
         return PROFILES[self.environment.profile].keep_data
@@ -82,7 +100,7 @@ def plan(
     pairs = tuple(stacks(after, live))
     found = tuple(deployed for _, deployed in pairs)
     there = before = as_assembly(pairs)
-    problems = [*stuck(found), *_no_sandbox(environment, before)]
+    problems = [*stuck(found), *foreign(there, environment.name, environment.region), *_no_sandbox(environment, before)]
     if problems:
         raise Refused("\n".join(problems))
     steps: list[Step] = []
@@ -104,9 +122,7 @@ def _no_sandbox(environment: Environment, there: Assembly) -> Iterator[str]:
         return
     signs = list(keepers(there))
     for stack in there.stacks:
-        if stack.tags.get(ENVIRONMENT_TAG) != environment.name:
-            signs.append(f"{stack.name} has no tag {ENVIRONMENT_TAG}={environment.name}")
-        elif protection.time_to_live_days is not None and LIFE_TAG not in stack.tags:
+        if protection.time_to_live_days is not None and LIFE_TAG not in stack.tags:
             signs.append(f"{stack.name} has no tag {LIFE_TAG}, so it was not made to end")
     if signs:
         more = f", and {len(signs) - MOST_SIGNS} more signs" if len(signs) > MOST_SIGNS else ""
@@ -123,6 +139,8 @@ def objections(plan: Plan, live: Live, checks: list[Check], *, reason: str | Non
     for step in plan.steps:
         found += lock_problems(step.outlook)
         found += loss_problems(step.outlook, reason)
+    if not reason:
+        found += [f"{risk.rstrip('.')}; {SAY_WHY}" for risk in plan.risks]
     return [*dict.fromkeys(found), *_unprepared(plan, live, drained=drained)]
 
 
@@ -130,11 +148,7 @@ def changed_since(plan: Plan, live: Live, *, drained: bool) -> list[str]:
     """What stops it after all: somebody has changed a stack, a pointer or a queue while it was being agreed to."""
     before = {stack.name: stack for stack in plan.found}
     now = {stack.name: stack for _, stack in stacks(plan.after, live)}
-    told = (
-        f"{name} has changed since it was read; deploy again, and look at what is said then"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    )
+    told = (f"{name} {CHANGED}" for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name))
     return [*told, *_unprepared(plan, live, drained=drained)]
 
 
@@ -165,8 +179,7 @@ def recorded(
         with (folder.parent / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(told) + "\n")
 
-    outlooks = [step.outlook for step in plan.steps]
-    losses = {f"{loss.stack}.{loss.id}" for outlook in outlooks for loss in outlook.losses}
+    losses = {f"{loss.stack}.{loss.id}" for step in plan.steps for loss in step.outlook.losses}
     told = {
         "by": caller.arn,
         "stage": plan.environment.stage.number,
@@ -177,8 +190,10 @@ def recorded(
     if reason or drained:  # without what is lost: a parameter has 4 KiB
         began = {"began": clock().isoformat(timespec="seconds"), **told}
         path = RECORD.format(name=plan.environment.name)
-        aws.client("ssm").put_parameter(Name=path, Value=json.dumps(began), Type="String", Overwrite=True)
-    write("began", **told, losses=sorted(losses.union(*(outlook.unguarded for outlook in outlooks))))
+        aws.client("ssm").put_parameter(
+            Name=path, Value=json.dumps(began, ensure_ascii=False), Type="String", Overwrite=True
+        )
+    write("began", **told, losses=sorted(losses), risks=plan.risks)
     state = "failed"
     try:
         yield

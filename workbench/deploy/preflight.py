@@ -67,8 +67,9 @@ def checks(environment: Environment, assembly: Path, outlook: Outlook, aws: Clie
         try:
             yield from ask()
         except (BotoCoreError, ClientError, NotImplementedError) as problem:
-            # Not to know is no reason to stop; what is really missing stops CloudFormation.
-            yield Check(name, Answer.WARNS, f"cannot be asked: {' '.join(str(problem).split())[:120]}")
+            # Not to know is no reason to stop, as what is really missing stops CloudFormation; but not an old image.
+            answer = Answer.EXPIRED if name == "image" else Answer.WARNS
+            yield Check(name, answer, f"cannot be asked: {' '.join(str(problem).split())[:120]}")
 
 
 def _bootstrap(environment: Environment, assembly: Path, aws: Clients) -> Iterator[Check]:

@@ -139,6 +139,14 @@ SWITCHES = (
         "encryption",
         "{} no longer encrypts what travels to visitors.",
     ),
+    Switch(
+        "AWS::KMS::Key",
+        ("Enabled",),
+        ("true", ""),
+        "protection",
+        "{} is disabled: what is encrypted with it cannot be read.",
+        at_stake=True,
+    ),
     Switch("AWS::KMS::Key", ("EnableKeyRotation",), ("true",), "protection", "{} is no longer rotated."),
     Switch(
         "AWS::OpenSearchService::Domain",

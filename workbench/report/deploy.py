@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from blueprint.environment import Environment
 from workbench.compare import verdict
-from workbench.compare.model import Comparison, Risk
+from workbench.compare.model import Risk
 from workbench.deploy.leftovers import Kept
 from workbench.deploy.outcome import Outcome
 from workbench.deploy.plan import Plan, Step
@@ -21,9 +22,10 @@ def check(one: Check) -> str:
     return f"  {MARKS[one.answer]:<4}  {one.name}: {plain(one.text)}"
 
 
-def prospect(plan: Plan, comparison: Comparison) -> str:
+def prospect(plan: Plan) -> str:
     """What will happen, what it costs, and what somebody should look at."""
-    environment, now = plan.environment, comparison.after.cost
+    environment, comparison = plan.environment, plan.comparison
+    now = comparison.after.cost
     lines = [
         "",
         f"{environment.name}: account {environment.account}, {environment.region}, profile {environment.profile}, "
@@ -81,9 +83,17 @@ def done(plan: Plan, asked: str, found: Outcome) -> str:
     return "\n".join([*lines, f"  later      {stage.breaks_next}"])
 
 
-def going(name: str, stacks: Sequence[str], kept: Sequence[Kept], keeps_data: bool) -> str:
+def going(
+    environment: Environment,
+    stacks: Sequence[str],
+    kept: Sequence[Kept],
+    parameters: Sequence[str],
+    keeps_data: bool,
+) -> str:
     """What will be destroyed, and what stays."""
-    lines = ["", f"{name}: will be destroyed, in this order: {', '.join(stacks) or 'nothing is there'}"]
+    lines = ["", f"{_place(environment)}: will be destroyed, in this order: {', '.join(stacks)}"]
+    lines += ["", "With all parameters under its name, whoever wrote them:"] if parameters else []
+    lines += [f"  - {plain(path)}" for path in parameters]
     lines += _listed(
         "Stays, because its template says so", [f"{one.stack} {one.name} ({one.id}): {one.why}" for one in kept]
     )
@@ -92,13 +102,26 @@ def going(name: str, stacks: Sequence[str], kept: Sequence[Kept], keeps_data: bo
     return "\n".join(lines)
 
 
-def gone(name: str, kept: Sequence[Kept], deleted: Sequence[str], tagged: Sequence[str]) -> str:
+def gone(environment: Environment, kept: Sequence[Kept], deleted: Sequence[str], tagged: Sequence[str]) -> str:
     """What is left of an environment that was destroyed."""
+    lines = [f"  stays      {one.type} {one.id} ({one.name}): {one.why}" for one in kept]
+    lines += [f"  parameter  {path}: deleted" for path in deleted]
+    lines += _tagged(tagged)
+    return "\n".join(["", f"Destroyed: {_place(environment)}", *(lines or ["  nothing is left"])])
+
+
+def nobody(environment: Environment, parameters: Sequence[str], tagged: Sequence[str]) -> str:
+    """What is left where no stack of an environment was found."""
+    lines = ["", f"Nothing was deleted: {_place(environment)} has no stack"]
+    lines += [f"  parameter  {plain(path)}: stays, since no stack says whose it is" for path in parameters]
+    return "\n".join(lines + _tagged(tagged))
+
+
+def _place(environment: Environment) -> str:
+    return f"{environment.name} in account {environment.account}, {environment.region}"
+
+
+def _tagged(arns: Sequence[str]) -> list[str]:
     width = terminal_width()
-    lines = ["", f"Destroyed: {name}"]
-    lines += [f"  stays      {one.type} {one.id} ({one.name}): {one.why}" for one in kept]
-    lines += [f"  parameter  {path}: deleted, since no stack owned it" for path in deleted]
-    if tagged:
-        lines.append("  AWS still lists under the environment's tag, also what was deleted within the hour:")
-    lines += [f"  tagged     {plain(arn, width)}" for arn in tagged]
-    return "\n".join(lines if len(lines) > 2 else [*lines, "  nothing is left"])
+    title = ["  AWS still lists under the environment's tag, also what was deleted within the hour:"] if arns else []
+    return title + [f"  tagged     {plain(arn, width)}" for arn in arns]

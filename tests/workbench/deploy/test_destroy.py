@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from botocore import xform_name
 
-from blueprint.environment import Environment
+from blueprint.environment import Environment, load
 from blueprint.profiles import PROFILES
 from tests.conftest import Assemblies
-from tests.workbench.deploy.memory import Memory, Recorder
+from tests.workbench.deploy.memory import NOTHING, Memory, Recorder
 from workbench.cli import main
-from workbench.deploy.leftovers import protected
+from workbench.deploy.leftovers import FLEET_TAG, protected
 from workbench.deploy.live import Aws, deployed
 from workbench.templates import read_assembly
 
@@ -25,6 +25,14 @@ BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 Physical = dict[str, str]
 
 
+def run_host(aws: Aws, name: str = "shop", **tags: str) -> str:
+    """The id of a new instance that carries the tag of an environment."""
+    carried = [{"Key": key, "Value": value} for key, value in {"shop:environment": name, **tags}.items()]
+    tagged = {"ResourceType": "instance", "Tags": carried}
+    made = aws.client("ec2").run_instances(ImageId="ami-0", MinCount=1, MaxCount=1, TagSpecifications=[tagged])
+    return str(made["Instances"][0]["InstanceId"])
+
+
 @pytest.fixture
 def services(aws: Aws) -> Physical:
     """Type -> physical id of one thing of each type that its service protects, as production makes them."""
@@ -34,7 +42,7 @@ def services(aws: Aws) -> Physical:
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{zone}{letter}")["Subnet"]
         for number, letter in enumerate("ab")
     ]
-    host = ec2.run_instances(ImageId="ami-0", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    host = run_host(aws, "shop-prod")
     ec2.modify_instance_attribute(InstanceId=host, DisableApiTermination={"Value": True})
     aws.client("rds").create_db_instance(
         DBInstanceIdentifier="primary",
@@ -98,7 +106,8 @@ def run(command: str, aws: Aws, memory: Memory) -> None:
         elif shape.type_name == "structure":  # EC2 wraps some booleans
             asked[member] = {"Value": not off}
         elif shape.type_name == "list":
-            asked[member] = [dict(pair.split("=") for pair in str(value).split(","))]
+            pairs = "=" in str(value)
+            asked[member] = [dict(pair.split("=") for pair in str(value).split(",")) if pairs else value]
         else:
             asked[member] = value
     assert not given, f"unknown options: {given}"
@@ -108,10 +117,10 @@ def run(command: str, aws: Aws, memory: Memory) -> None:
 @pytest.mark.parametrize(
     ("profile", "stage", "refusing"),
     [
-        ("production", 1, []),  # its host stays
-        ("production", 2, [DATABASE]),
-        ("production", 3, [DATABASE, BALANCER]),
-        ("production", 5, [DATABASE, BALANCER]),  # its table stays
+        ("production", 1, [HOST, HOST]),
+        ("production", 2, [DATABASE, HOST, HOST]),
+        ("production", 3, [DATABASE, BALANCER, HOST, HOST]),  # a host that its template has left
+        ("production", 5, [DATABASE, BALANCER, HOST, HOST]),  # its table stays
         ("sandbox", 2, [DATABASE, HOST]),  # protected by hand
         ("sandbox", 5, [DATABASE, BALANCER, TABLE]),
     ],
@@ -128,13 +137,13 @@ def test_what_refuses_to_go_goes_once_the_printed_commands_were_run(
     wanted = read_assembly(assemblies(profile)[stage])
     memory = Memory.of(assemblies(profile)[stage])
     give_ids(memory, services, monkeypatch)
-    found = list(protected(deployed(wanted, memory), memory, aws))
+    found = list(protected(load(profile).name, deployed(wanted, memory), memory, aws))
     stacks = [stack.name for stack in wanted.stacks if stack.resources and stack.termination_protection]
     assert [one.partition(" ")[0] for one in found if "--stack-name" in one] == stacks
-    assert [kind for one in found for kind, name in services.items() if f"({name})" in one] == refusing
+    assert [kind for one in found for kind, name in services.items() if one.endswith(f" {name}")] == refusing
     for left, one in zip(reversed(range(len(found))), found, strict=True):
         run(one[one.index("aws ") :], aws, memory)
-        assert len(list(protected(deployed(wanted, memory), memory, aws))) == left
+        assert len(list(protected(load(profile).name, deployed(wanted, memory), memory, aws))) == left
 
 
 def test_what_stays_or_is_gone_already_is_not_asked_about(
@@ -143,8 +152,19 @@ def test_what_stays_or_is_gone_already_is_not_asked_about(
     gone = {DATABASE: "somebody-deleted-it", BALANCER: services[BALANCER][:-1]}
     memory = Memory.of(production[5])
     give_ids(memory, {TABLE: services[TABLE], **gone}, monkeypatch)
-    found = list(protected(deployed(read_assembly(production[5]), memory), memory, aws))
+    found = list(protected("shop", deployed(read_assembly(production[5]), memory), memory, aws))
     assert all("update-termination-protection" in one for one in found)
+
+
+def test_hosts_of_a_fleet_of_another_environment_or_that_are_gone_hold_no_network(aws: Aws) -> None:
+    run_host(aws, "shopping")
+    aws.client("ec2").terminate_instances(InstanceIds=[run_host(aws)])
+    run_host(aws, **{FLEET_TAG: "shop-web-fleet"})
+    assert list(protected("shop", NOTHING, Memory(), aws)) == []
+    stays = run_host(aws)
+    aws.client("ec2").stop_instances(InstanceIds=[stays])
+    (told,) = protected("shop", NOTHING, Memory(), aws)
+    assert told.endswith(f"aws ec2 terminate-instances --region us-east-1 --instance-ids {stays}")
 
 
 # --- As a person runs it ----------------------------------------------------------------------------------------------
@@ -172,11 +192,14 @@ def test_a_destroyed_sandbox_leaves_nothing_and_says_what_it_removed(
     memory, run = account
     memory.deploy(read_assembly(sandbox[1]))
     aws.client("ssm").put_parameter(Name="/shop/database/active", Value="host", Type="String")
+    assert main(["destroy", "sandbox", "--dry-run"]) == 0
+    assert "  - /shop/database/active\n" in capsys.readouterr().out
     assert main(["destroy", "sandbox", "--yes"]) == 0
     assert swept == [("shop", False)]
     assert [call[1] for call in run.calls] == ["shop-signals", "shop-web", "shop-data", "shop-network"]
     assert all(call[0] == "destroy" and {"--exclusively", "--force"} <= set(call) for call in run.calls)
-    assert "/shop/database/active: deleted, since no stack owned it" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Destroyed: shop in account 000000000000, us-east-1\n  parameter  /shop/database/active: deleted\n" in said
 
 
 def test_a_sandbox_without_an_end_is_destroyed_too(
@@ -193,9 +216,13 @@ def test_a_sandbox_without_an_end_is_destroyed_too(
 
 
 def test_what_still_carries_the_tag_is_listed(
-    account: tuple[Memory, Recorder], swept: list[tuple[str, bool]], capsys: pytest.CaptureFixture[str], aws: Aws
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    swept: list[tuple[str, bool]],
+    capsys: pytest.CaptureFixture[str],
+    aws: Aws,
 ) -> None:
-    assert account
+    account[0].deploy(read_assembly(sandbox[1]))
     aws.client("sns").create_topic(Name="left", Tags=[{"Key": "shop:environment", "Value": "shop"}])
     assert main(["destroy", "sandbox", "--yes"]) == 0
     assert swept
@@ -236,7 +263,7 @@ def test_production_is_destroyed_once_the_printed_commands_were_run(
     assert "Stays, because its template says so:" in said.out
     assert not cdk.calls
     commands = [line[line.index("aws ") :] for line in said.err.splitlines() if "aws " in line]
-    assert len(commands) == 6
+    assert len(commands) == 8
     for command in commands:
         run(command, aws, memory)
     assert main(["destroy", "production"]) == 0
@@ -244,11 +271,54 @@ def test_production_is_destroyed_once_the_printed_commands_were_run(
     assert not swept
 
 
+@pytest.mark.parametrize("more", [["--dry-run"], ["--yes"], []])
+def test_where_no_stack_is_there_nothing_is_asked_or_deleted(
+    account: tuple[Memory, Recorder],
+    swept: list[tuple[str, bool]],
+    capsys: pytest.CaptureFixture[str],
+    aws: Aws,
+    more: list[str],
+) -> None:
+    aws.client("ssm").put_parameter(Name="/payments/stripe/key", Value="x", Type="SecureString")
+    aws.client("sns").create_topic(Name="left", Tags=[{"Key": "shop:environment", "Value": "payments"}])
+    assert main(["destroy", "sandbox", "--name", "payments", *more]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing was deleted: payments in account 000000000000, us-east-1 has no stack" in said
+    assert "/payments/stripe/key: stays" in said
+    assert "arn:aws:sns:us-east-1:000000000000:left" in said
+    assert not swept
+    assert not account[1].calls
+    assert aws.client("ssm").get_parameter(Name="/payments/stripe/key")
+
+
+@pytest.mark.parametrize("profile", ["production", "sandbox"])
+def test_a_strangers_stack_with_a_name_of_ours_stops_everything(
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    swept: list[tuple[str, bool]],
+    capsys: pytest.CaptureFixture[str],
+    profile: str,
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[1]))
+    memory.stacks["shop-signals"] = replace(memory.stacks["shop-signals"], tags={"team": "another"})
+    assert main(["destroy", profile, "--name", "shop", "--yes"]) == 1
+    assert "shop-signals" in capsys.readouterr().err
+    assert not swept
+    assert not run.calls
+
+
 @pytest.mark.parametrize(("typed", "status"), [("shop-prod", 0), ("y", 1)])
 def test_production_goes_only_when_its_name_is_typed(
-    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, typed: str, status: int
+    account: tuple[Memory, Recorder],
+    production: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    status: int,
 ) -> None:
-    assert account
+    memory, _ = account
+    memory.deploy(read_assembly(production[1]))
+    memory.stacks = {name: replace(stack, protected=False) for name, stack in memory.stacks.items()}
     monkeypatch.setattr("builtins.input", lambda _: typed)
     assert main(["destroy", "production"]) == status
 

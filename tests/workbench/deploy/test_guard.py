@@ -75,6 +75,25 @@ def test_only_an_address_on_this_machine_for_every_service_is_local(variables: M
     assert is_local(variables) is local
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:4566"},
+        LOCAL | {"AWS_ENDPOINT_URL_S3": "https://s3.amazonaws.com"},
+        LOCAL | {"AWS_ENDPOINT_URL_CLOUDFORMATION": "https://cloudformation.us-east-1.amazonaws.com"},
+    ],
+)
+@pytest.mark.parametrize("account", [MOTOS, UNSET_ACCOUNT])
+def test_who_says_whose_account_it_is_must_be_where_all_the_others_are(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], account: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Refused, match=r"other services are not on this machine|account is not set"):
+        guard(environment(account), Aws("us-east-1"), variables=variables)
+    assert calls == []
+
+
 KEEPS = 'name = "shop-prod"\nprofile = "production"\naccount = "123456789012"'
 WAYS = ("deploy", "destroy", "pin", "smoke", "synth", "check", "cdk")
 

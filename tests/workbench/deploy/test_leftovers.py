@@ -33,6 +33,13 @@ def test_a_sandbox_keeps_nothing(sandbox: dict[int, Path]) -> None:
     assert kept(deployed(read_assembly(sandbox[5]), memory), memory) == []
 
 
+def test_a_host_is_not_said_to_stay_since_it_must_go_before_its_network(production: dict[int, Path]) -> None:
+    memory = Memory.of(production[1])
+    types = {one.type for one in kept(deployed(read_assembly(production[1]), memory), memory)}
+    assert "AWS::EC2::Volume" in types
+    assert "AWS::EC2::Instance" not in types
+
+
 @pytest.mark.parametrize("record", [False, True])
 def test_only_parameters_of_the_environment_go_with_it(aws: Aws, record: bool) -> None:
     ssm = aws.client("ssm")

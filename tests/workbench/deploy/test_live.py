@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workbench.deploy.memory import Memory
+from workbench.deploy import Refused
 from workbench.deploy.live import Account, Aws, Deployed, as_of_now, deployed, stuck
 from workbench.templates import read_assembly
 
@@ -56,6 +57,13 @@ def test_protection_and_tags_are_those_of_the_stack_that_is_there(sandbox: dict[
 def test_a_stack_that_is_not_there_is_none(account: Account) -> None:
     assert account.stack("try-web", "us-east-1") is None
     assert account.stack("try-data", "eu-west-1") is None
+
+
+def test_a_stack_whose_template_we_cannot_have_written_is_said_in_a_sentence(aws: Aws) -> None:
+    body = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+    aws.client("cloudformation").create_stack(StackName="shop-web", TemplateBody=body)
+    with pytest.raises(Refused, match="shop-web has a template that is no JSON, so it is none of this environment's"):
+        Account(aws).stack("shop-web", "us-east-1")
 
 
 def test_messages_of_a_queue_are_counted_visible_or_not(account: Account, aws: Aws) -> None:

@@ -19,6 +19,7 @@ from workbench.templates import Assembly, read_assembly
 
 NAME = "shop-prod"
 ACTIVE, FILES, TOPIC = "/shop-prod/database/active", "/shop-prod/files/active", "/shop-prod/events/topic"
+NONSENSE = ("Managed", "managed ", "rds", "none", "")
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +105,17 @@ def test_more_ranges_than_the_open_load_balancer_has_room_for_are_refused() -> N
     [
         (1, 2, {}, []),
         (1, 2, {ACTIVE: "host"}, []),
-        (2, 3, {ACTIVE: "host", FILES: "bucket"}, ["/shop-prod/database/active says host, so the rows are there"]),
+        (2, 3, {ACTIVE: "host", FILES: "bucket"}, ["/shop-prod/database/active says host instead of managed"]),
         (2, 3, {FILES: "bucket"}, ["/shop-prod/database/active says nothing"]),
         (2, 3, {ACTIVE: "managed"}, ["/shop-prod/files/active does not say bucket"]),
         (2, 3, {ACTIVE: "managed", FILES: "host"}, ["/shop-prod/files/active does not say bucket"]),
         (2, 3, {}, ["/shop-prod/database/active says nothing", "/shop-prod/files/active does not say bucket"]),
         (2, 3, {ACTIVE: "managed", FILES: "bucket"}, []),
+        *(
+            (2, 3, {ACTIVE: said, FILES: "bucket"}, [f"says {said or 'nothing'} instead of managed"])
+            for said in NONSENSE
+        ),
+        *((2, 1, {ACTIVE: said}, [f"says {said or 'nothing'} instead of host"]) for said in (*NONSENSE, "Host")),
         (1, 5, {ACTIVE: "host", FILES: "bucket"}, ["says host"]),
         (2, 1, {ACTIVE: "managed"}, ["DatabasePrimaryEDE0B3D0 would go, and /shop-prod/database/active says managed"]),
         (2, 1, {ACTIVE: "host"}, []),

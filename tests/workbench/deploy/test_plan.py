@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from blueprint.environment import load
 from blueprint.profiles import PROFILES
+from tests.conftest import Assemblies
 from tests.workbench.deploy.conftest import Synth
 from tests.workbench.deploy.memory import Memory, Recorder
 from workbench.cli import main
 from workbench.commands.deploy import agreed
 from workbench.deploy import Refused, guard
 from workbench.deploy import plan as planning
+from workbench.deploy.gate import LONGEST_REASON
 from workbench.deploy.guard import Caller
 from workbench.deploy.live import Aws, Deployed
+from workbench.deploy.outcome import Outcome
 from workbench.deploy.plan import Plan, changed_since, objections, own_folder, plan, recorded
 from workbench.deploy.preflight import Answer, Check
 from workbench.templates import read_assembly
@@ -36,12 +40,12 @@ Make = Callable[..., Plan]
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, shared_synth: Synth, tmp_path: Path) -> Make:
-    """(stage, what is deployed) -> the plan; of environments/sandbox.toml, under another name if wanted."""
+    """(stage, what is deployed) -> the plan; of environments/sandbox.toml, or as the rest says."""
     monkeypatch.setattr(planning, "synth", shared_synth)
 
-    def of(stage: int, memory: Memory, name: str | None = None) -> Plan:
-        wanted = load("sandbox", stage=str(stage), name=name)
-        return plan(wanted, memory, tmp_path, lambda other: load("sandbox", stage=str(other), name=name))
+    def of(stage: int, memory: Memory, name: str | None = None, profile: str = "sandbox") -> Plan:
+        wanted = load(profile, stage=str(stage), name=name)
+        return plan(wanted, memory, tmp_path, lambda other: load(profile, stage=str(other), name=name))
 
     return of
 
@@ -155,6 +159,43 @@ def test_what_somebody_answers_for_is_recorded_where_everybody_sees_it(
         assert (told["by"], told["began"]) == (caller.arn, "2026-11-01T12:00:00+00:00")
 
 
+def test_the_longest_reason_fits_into_the_record(
+    aws: Aws, make: Make, sandbox: dict[int, Path], tmp_path: Path
+) -> None:
+    reason, caller = "🚚" * LONGEST_REASON, Caller("123456789012", "arn:aws:iam::123456789012:user/me")
+    with recorded(make(2, Memory.of(sandbox[1])), caller, aws, tmp_path / "run-1", reason=reason, drained=True):
+        pass
+    (written,) = aws.client("ssm").get_parameters(Names=["/blueprint-deployments/shop"])["Parameters"]
+    assert json.loads(written["Value"])["reason"] == reason
+    assert len(written["Value"].encode()) < 3000
+
+
+def test_what_is_protected_less_needs_a_reason_and_is_recorded(
+    aws: Aws, make: Make, sandbox: dict[int, Path], tmp_path: Path
+) -> None:
+    memory = Memory.of(sandbox[2])
+    data = json.loads(json.dumps(memory.stacks["shop-data"].template))
+    (database,) = (body for body in data["Resources"].values() if body["Type"] == "AWS::RDS::DBInstance")
+    database["Properties"]["BackupRetentionPeriod"] = 35
+    memory.stacks["shop-data"] = replace(memory.stacks["shop-data"], template=data)
+    found = make(2, memory)
+    (said,) = objections(found, memory, [], reason=None, drained=False)
+    assert "keeps its backups for" in said
+    assert said.endswith("instead of 35 days; look at it, then say why with --reason")
+    assert not objections(found, memory, [], reason=REASON, drained=False)
+    with recorded(found, Caller("123456789012", "me"), aws, tmp_path / "run-1", reason=REASON, drained=False):
+        pass
+    began = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    assert "instead of 35 days" in json.loads(began)["risks"][0]
+
+
+def test_an_interrupted_first_deployment_goes_on_without_a_reason(make: Make, sandbox: dict[int, Path]) -> None:
+    memory = Memory.of(sandbox[5])
+    for role in ("web", "edge", "workers", "signals"):
+        del memory.stacks[f"shop-{role}"]
+    assert not objections(make(5, memory), memory, [], reason=None, drained=False)
+
+
 # --- What keeps data, and what does not -------------------------------------------------------------------------------
 
 
@@ -174,14 +215,12 @@ def keeps_its_topic(stack: Deployed) -> Deployed:
     [
         (lambda stack: replace(stack, protected=True), "shop-web is protected against deletion"),
         (keeps_its_topic, "web.Topic has DeletionPolicy"),
-        (lambda stack: replace(stack, tags={}), "shop-web has no tag shop:environment=shop"),
         (
-            lambda stack: replace(stack, tags={**stack.tags, "shop:environment": "other"}),
-            "no tag shop:environment=shop",
+            lambda stack: replace(stack, tags={"shop:environment": "shop", "shop:region": "us-east-1"}),
+            "shop-web has no tag shop:time-to-live",
         ),
-        (lambda stack: replace(stack, tags={"shop:environment": "shop"}), "shop-web has no tag shop:time-to-live"),
     ],
-    ids=["protected", "keeps", "foreign", "of another", "endless"],
+    ids=["protected", "keeps", "endless"],
 )
 def test_one_sign_in_one_stack_is_enough(
     make: Make, sandbox: dict[int, Path], change: Callable[[Deployed], Deployed], sign: str
@@ -193,12 +232,25 @@ def test_one_sign_in_one_stack_is_enough(
         make(1, memory)
 
 
+@pytest.mark.parametrize("profile", ["sandbox", "production"])
+@pytest.mark.parametrize("tags", [{}, {"shop:environment": "other", "shop:region": "us-east-1"}, {"team": "payments"}])
+def test_a_stack_of_our_name_that_is_not_ours_stops_the_plan_whatever_the_profile(
+    make: Make, assemblies: Assemblies, profile: str, tags: dict[str, str]
+) -> None:
+    memory = Memory.of(assemblies(profile)[1])
+    assert make(1, memory, profile=profile)
+    name = load(profile).name
+    memory.stacks[f"{name}-web"] = replace(memory.stacks[f"{name}-web"], tags=tags)
+    with pytest.raises(Refused, match=f"{name}-web in us-east-1 has no tag shop:environment={name}, so it is none of"):
+        make(1, memory, profile=profile)
+
+
 def test_a_sandbox_without_an_end_is_deployed_again_as_long_as_it_has_none(
     make: Make, sandbox: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Memory.of(sandbox[1])
     for name, stack in memory.stacks.items():
-        memory.stacks[name] = replace(stack, tags={"shop:environment": "shop"})
+        memory.stacks[name] = replace(stack, tags={"shop:environment": "shop", "shop:region": "us-east-1"})
     with pytest.raises(Refused, match="was not made to end"):
         make(1, memory)
     monkeypatch.setitem(PROFILES, "sandbox", replace(PROFILES["sandbox"], time_to_live_days=None))
@@ -255,7 +307,7 @@ def test_a_deployment_shows_cost_and_way_and_where_things_are(
     account: tuple[Memory, Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["deploy", "sandbox", "--yes"]) == 0
-    assert account[1].stacks == [("deploy", "network data web edge workers signals")]
+    assert account[1].stacks == [("deploy", "network data web"), ("deploy", "signals")]
     said = capsys.readouterr().out
     for expected in (
         "ok    bootstrap in us-east-1: version 30, 6 is needed",
@@ -346,7 +398,6 @@ def test_where_aws_counts_late_the_last_look_at_queues_waits(
 
     monkeypatch.setattr("workbench.deploy.moves.settle", settle)
     monkeypatch.setattr(guard, "guard", lambda *_: Caller("123456789012", "arn:aws:iam::123456789012:user/me"))
-    monkeypatch.setattr(guard, "is_local", lambda: False)
     assert main(["deploy", "sandbox", "--stage", "4", "--yes", "--drained", "--reason", REASON]) == 1
     assert "has 3 messages" in capsys.readouterr().err
     assert run.calls == []
@@ -403,6 +454,57 @@ def test_two_to_three_is_refused_until_the_rows_have_moved(
     assert run.calls == []
     memory.parameters["/shop/database/active"] = "managed"
     assert main([*move, "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_an_interrupt_is_said_in_a_sentence(
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[1]))
+
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    assert main([command, "sandbox"]) == 1
+    assert capsys.readouterr().err == (
+        "Stopped. What was done until then is above, and AWS goes on with what it has begun.\n"
+    )
+    assert run.calls == []
+
+
+def test_a_deployment_has_succeeded_also_if_nobody_says_where_things_are(
+    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def expired(*_: object) -> None:
+        raise NoCredentialsError
+
+    monkeypatch.setattr("workbench.deploy.outcome.outcome", expired)
+    assert main(["deploy", "sandbox", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "Where things are, AWS does not say: Unable to locate credentials" in said
+    assert "Deployed: shop at stage 1" in said
+    assert account[1].calls
+
+
+def test_a_real_edge_is_waited_for_whatever_the_variables_say(
+    account: tuple[Memory, Recorder], sandbox: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[3]))
+    monkeypatch.setattr(guard, "guard", lambda *_: Caller("123456789012", "arn:aws:iam::123456789012:user/me"))
+    monkeypatch.setattr("workbench.deploy.outcome.outcome", lambda *_: Outcome("https://shop.example.com", None, ()))
+    waited: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        "workbench.deploy.edge.wait_for_edge", lambda address: waited.append((address, len(run.calls) > 1))
+    )
+    assert main(["deploy", "sandbox", "--stage", "4", "--yes"]) == 0
+    assert waited == [("https://shop.example.com", True)]
 
 
 def test_an_environment_file_that_is_wrong_is_no_refusal(account: tuple[Memory, Recorder]) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.ses.models import ses_backends
 
 from blueprint.environment import Environment, load
 from tests.workbench.deploy.memory import NOTHING
+from workbench.deploy import preflight
 from workbench.deploy.gate import foresee
 from workbench.deploy.live import Aws
 from workbench.deploy.preflight import OLDEST_IMAGE_DAYS, Answer, checks
@@ -318,6 +320,16 @@ def test_a_quota_that_nobody_tells_is_only_warned_about(ask: Ask, aws: Aws) -> N
 def test_reserved_functions_leave_what_lambda_wants_for_the_others(ask: Ask) -> None:
     _, text = ask("quota: functions at once", stage=5)
     assert "151 more are needed" in text
+
+
+def test_an_image_that_cannot_be_asked_about_needs_a_reason(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(preflight, "_image", denied)
+    found, text = ask("image")
+    assert found is EXPIRED
+    assert text.startswith("cannot be asked: ")
 
 
 def test_what_cannot_be_asked_does_not_stop(ask: Ask) -> None:
