@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 
+import aws_cdk as cdk
 import pytest
 
 from blueprint.environment import load
@@ -105,3 +107,21 @@ def test_the_app_refuses_a_bad_environment_without_a_traceback(tmp_path: Path) -
     assert done.returncode == 2
     assert "stage" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("stge", "-c stge= is unknown; there are environment, "), ("env", "-c env= is unknown; ")],
+)
+def test_the_app_refuses_an_option_that_only_resembles_one(
+    option: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Asked(cdk.App):
+        def __init__(self, context: dict[str, object]) -> None:
+            super().__init__(context=context | {option: "2", "aws:cdk:enable-path-metadata": False})
+
+    monkeypatch.setattr(cdk, "App", Asked)
+    with pytest.raises(SystemExit) as ended:
+        run_path(str(ROOT / "app.py"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(said)

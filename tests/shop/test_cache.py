@@ -441,6 +441,7 @@ def test_a_connection_that_the_server_ends_is_no_failure(valkey: Valkey, raw: An
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_visitor_who_leaves_in_the_middle_never_mixes_up_the_answers_of_others(valkey: Valkey, raw: Any) -> None:
     """A reply that nobody reads any more must not be taken for the answer to the next question."""
     assert raw is not None
@@ -516,6 +517,7 @@ def test_what_could_not_be_forgotten_is_forgotten_as_soon_as_the_cache_answers_a
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_counting_is_exact_and_ends_with_its_window(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         async with cached(valkey.nodes) as one, cached(valkey.nodes) as other:

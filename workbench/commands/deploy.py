@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -90,12 +89,16 @@ def _deploy(options: argparse.Namespace) -> int:
         plan = planning.plan(
             environment, live, folder, lambda stage: load(options.environment, stage=str(stage), name=options.name)
         )
+        if plan.is_done:
+            say(f"{environment.name} is already so; nothing to do.")
+            return 0
         checks, today = [], datetime.now(UTC).date()
         for check in preflight.checks(environment, plan.steps[-1].assembly, plan.outlook, aws, today=today):
             say(report.check(check))
             checks.append(check)
-        say(report.prospect(plan))
-        if objections := planning.objections(plan, live, checks, reason=reason, drained=drained):
+        objections = planning.objections(plan, live, checks, reason=reason, drained=drained)
+        say(report.prospect(plan, None if objections else reason))
+        if objections:
             raise Refused(report.refused(objections))
         if options.dry_run:
             say("\nNothing was changed; without --dry-run it would be asked now.")
@@ -117,7 +120,7 @@ def _deploy(options: argparse.Namespace) -> int:
                 command_line.deploy(step.outlook, live, command_line.cdk(step.assembly), reason, seen)
     asked = f"{options.environment} --name {options.name}" if options.name else options.environment
     try:
-        found = outcome.outcome(environment, plan.after, live, aws)
+        found = None if caller.is_local else outcome.outcome(environment, plan.after, live, aws)
     except (BotoCoreError, ClientError) as problem:  # such as credentials that have ended meanwhile
         say(f"Where things are, AWS does not say: {problem}")
         found = outcome.Outcome(None, None, ())
@@ -134,9 +137,10 @@ def agreed(name: str, what: str, *, typed: bool) -> bool:
     question = f"\n{what} {name}? Type its name: " if typed else f"\n{what} {name}? [y/N] "
     try:
         answer = input(question).strip()
-    except EOFError:  # nobody is there to ask
-        answer = ""
+    except EOFError:
+        complain("\nNobody is there to ask, so nothing was changed.\nA script says --yes.")
+        return False
     if answer == name if typed else answer.lower() in ("y", "yes"):
         return True
-    print("Not agreed, so nothing was changed. A script says --yes.", file=sys.stderr)
+    complain("That is not its name, so nothing was changed." if typed else "Nothing was changed.")
     return False

@@ -13,7 +13,6 @@ from workbench.commands import FAILED, complain
 
 if TYPE_CHECKING:
     from workbench.commands import Commands
-    from workbench.sandbox.local import Running
 
 PORT = 5566
 FOLDER = Path("build/sandbox")
@@ -45,6 +44,8 @@ def add(commands: Commands) -> None:
 
 
 def start(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
     from workbench.report import sandbox as report
     from workbench.report.text import terminal_width
     from workbench.sandbox.api import LIMITS
@@ -54,11 +55,8 @@ def start(options: argparse.Namespace) -> int:
 
     local = Local(options.folder)
     try:
-        if ran := local.status():
-            print(f"It runs already, since {ran.since}.", file=sys.stderr)
-        else:
-            print("Starting a local AWS ...", file=sys.stderr, flush=True)
-        running = local.up(options.port or PORT)
+        ran = local.status()
+        running = ran or local.up(options.port or PORT, lambda text: print(text, file=sys.stderr, flush=True))
     except CannotStart as problem:
         return complain(problem)
     if options.port not in (None, running.port):
@@ -66,10 +64,12 @@ def start(options: argparse.Namespace) -> int:
             f"It runs at port {running.port}, not {options.port}. To move it, end it first: "
             f"{report.command('down', options.folder)}"
         )
+    if ran and not options.verbose:
+        print(report.runs_already(ran, options.folder, now=datetime.now(UTC)))
+        return 0
     print(
         report.started(
             running,
-            variables=os.environ,
             folder=options.folder,
             lambdas=ROOT / "lambdas",
             limits=LIMITS,
@@ -120,15 +120,18 @@ def point(options: argparse.Namespace) -> int:
 
 
 def end(options: argparse.Namespace) -> int:
+    from workbench.report import sandbox as report
     from workbench.sandbox.local import CannotStart, Local
 
     try:
-        ended: Running | None = Local(options.folder).down()
+        ended = Local(options.folder).down()
     except CannotStart as problem:
         return complain(problem)
-    print(f"The local AWS at {ended.url} has ended." if ended else _silence(options.folder))
+    print(report.ended(ended, options.folder))
     return 0
 
 
 def _silence(folder: Path) -> str:
-    return f"No local AWS runs in {folder}. Start one: blueprint sandbox up"
+    from workbench.report.sandbox import command
+
+    return f"No local AWS runs in {folder}. Start one: {command('up', folder)}"

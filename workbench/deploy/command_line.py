@@ -106,9 +106,9 @@ def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
 def is_judged(stack: StackTemplate, outlook: Outlook) -> bool:
     """Whether there is something that CloudFormation may say: of a stack that exists and stays, anything differs."""
     there = outlook.before.stack(stack.role)
-    return there is not None and bool(stack.resources) and _told(there) != _told(stack)
+    return there is not None and bool(stack.resources) and told(there) != told(stack)
 
 
-def _told(stack: StackTemplate) -> tuple[object, ...]:
+def told(stack: StackTemplate) -> tuple[object, ...]:
     """What the command line tells CloudFormation of a stack."""
-    return stack.template, stack.tags, stack.termination_protection
+    return stack.name, stack.template, stack.tags, stack.termination_protection

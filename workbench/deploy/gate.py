@@ -18,6 +18,7 @@ from workbench.transition.rule import is_protected, is_stateful, replica
 LOSING = frozenset({Impact.KEEP, Impact.MAY_REPLACE, Impact.SNAPSHOT, Impact.REPLACE, Impact.DESTROY})
 TOLD_APART = frozenset({Kind.REPLACE_STATEFUL, Kind.REMOVE_STATEFUL, Kind.EXPORT_LOCK})
 LONGEST_REASON = 500
+MOST_NAMES = 5  # in one sentence
 SAY_WHY = "look at it, then say why with --reason"
 
 
@@ -74,10 +75,10 @@ def lock_problems(outlook: Outlook) -> Iterator[str]:
 
 def loss_problems(outlook: Outlook, reason: str | None) -> Iterator[str]:
     """What others rely on goes or is replaced only when somebody has written down why."""
-    losses = [f"{loss.stack}.{loss.id} ({loss.impact.name.lower()})" for loss in outlook.losses]
+    losses = [f"{loss.stack}.{loss.id}" for loss in outlook.losses]
     if losses and not reason:
-        told = "what others rely on leaves its template or is replaced"
-        yield f"{told}: {', '.join(losses)}; {SAY_WHY}"
+        told = ", ".join(losses[:MOST_NAMES]) + (", ..." if len(losses) > MOST_NAMES else "")
+        yield f"what others rely on leaves its template or is replaced, the {len(losses)} above: {told}; {SAY_WHY}"
 
 
 def risks(comparison: Comparison) -> list[str]:

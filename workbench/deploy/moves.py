@@ -101,9 +101,9 @@ def stage_of(assembly: Assembly) -> Stage:
 
 def unprepared(environment: Environment, outlook: Outlook, live: Live, *, drained: bool) -> Iterator[str]:
     """Everything that people have to do first, and have not."""
-    yield from _rows_left_behind(environment.name, outlook, live)
-    yield from _files_left_behind(environment.name, outlook, live)
-    yield from _work_left_behind(environment.name, outlook, live, drained=drained)
+    yield from _rows_left_behind(environment, outlook, live)
+    yield from _files_left_behind(environment, outlook, live)
+    yield from _work_left_behind(environment, outlook, live, drained=drained)
 
 
 def settle(
@@ -128,34 +128,42 @@ def _going(outlook: Outlook, *kinds: str) -> list[Resource]:
     ]
 
 
-def _rows_left_behind(name: str, outlook: Outlook, live: Live) -> Iterator[str]:
-    path = f"/{name}/database/active"
+def _setting(environment: Environment, path: str, value: str) -> str:
+    """The command that sets a pointer."""
+    told = f"--name {path} --value {value} --type String --overwrite --region {environment.region}"
+    return f"aws ssm put-parameter {told}"
+
+
+def _rows_left_behind(environment: Environment, outlook: Outlook, live: Live) -> Iterator[str]:
+    path = f"/{environment.name}/database/active"
     for wanted, kinds in (("managed", (HOST, VOLUME)), ("host", (DATABASE,))):
         going = _going(outlook, *kinds)
         if going and (said := live.parameter(path)) != wanted:
-            what = ", ".join(resource.id for resource in going)
+            what = ", ".join(f"{resource.stack}.{resource.id}" for resource in going)
             yield (
                 f"{what} would go, and {path} says {said or 'nothing'} instead of {wanted}, so the rows may be there; "
-                "move them first, see docs/moving-between-stages.md"
+                f"move them first, see docs/moving-between-stages.md, then: {_setting(environment, path, wanted)}"
             )
 
 
-def _files_left_behind(name: str, outlook: Outlook, live: Live) -> Iterator[str]:
-    path = f"/{name}/files/active"
+def _files_left_behind(environment: Environment, outlook: Outlook, live: Live) -> Iterator[str]:
+    path = f"/{environment.name}/files/active"
     if _going(outlook, HOST, VOLUME) and live.parameter(path) != "bucket":
         yield (
             f"{path} does not say bucket, so uploads are on the data volume, which would go; copy them with "
-            "`/opt/shop/boot.sh files` on the host and set it, see docs/moving-between-stages.md"
+            "`/opt/shop/boot.sh files` on the host, see docs/moving-between-stages.md, then: "
+            + _setting(environment, path, "bucket")
         )
 
 
-def _work_left_behind(name: str, outlook: Outlook, live: Live, *, drained: bool) -> Iterator[str]:
+def _work_left_behind(environment: Environment, outlook: Outlook, live: Live, *, drained: bool) -> Iterator[str]:
     going = _going(outlook, QUEUE)
     if not going:
         return
-    topic = f"/{name}/events/topic"
+    topic = f"/{environment.name}/events/topic"
     if live.parameter(topic) is not None:
-        yield f"hosts still hand work over: delete {topic}, then run `/opt/shop/boot.sh settings` on all of them"
+        command = f"aws ssm delete-parameter --name {topic} --region {environment.region}"
+        yield f"hosts still hand work over: {command}, then run `/opt/shop/boot.sh settings` on all of them"
     if not drained:
         yield "unsent events are in the outbox of the database; when it has none any more, say so with --drained"
     stacks = {stack.role: stack for stack in outlook.before.stacks}
@@ -165,5 +173,5 @@ def _work_left_behind(name: str, outlook: Outlook, live: Live, *, drained: bool)
     for queue in going:
         waiting = live.messages(ids[queue.stack].get(queue.id, "")) if ids[queue.stack].get(queue.id) else 0
         if waiting:
-            called = stacks[queue.stack].name_of(queue.id)
+            called = f"{queue.stack}.{queue.id}"
             yield f"{called} has {waiting} messages; wait until it is empty, or look at what its dead letters say"

@@ -13,7 +13,7 @@ from typing import Any
 from blueprint.environment import Environment, load
 from blueprint.locate import locate
 from workbench.deploy import Refused
-from workbench.deploy.guard import Clients
+from workbench.deploy.guard import Clients, is_local
 from workbench.deploy.preflight import edge_list
 
 NEWEST = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
@@ -22,6 +22,11 @@ TABLE = "pins"
 
 def resolve(environment: Environment, aws: Clients, *, only_image: bool = False) -> dict[str, str]:
     """The newest values for the pins, by their keys."""
+    if is_local({"AWS_ENDPOINT_URL": (address := aws.client("ssm").meta.endpoint_url)}):
+        raise Refused(
+            f"{address} is a local AWS, which makes up its ids; run it with the credentials of an account, in a "
+            "terminal without AWS_ENDPOINT_URL. Nothing was written"
+        )
     found = {"image": str(aws.client("ssm").get_parameter(Name=NEWEST)["Parameter"]["Value"])}
     addresses = None if only_image else edge_list(aws)
     if not only_image and addresses is None:

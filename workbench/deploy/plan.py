@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import time
@@ -18,6 +19,7 @@ from blueprint.profiles import PROFILES
 from workbench import usage
 from workbench.compare import Comparison, compare, facts
 from workbench.deploy import Refused, moves
+from workbench.deploy.command_line import told
 from workbench.deploy.gate import SAY_WHY, Outlook, foresee, keepers, lock_problems, loss_problems, risks
 from workbench.deploy.guard import Caller, Clients
 from workbench.deploy.live import CHANGED, LIFE_TAG, Deployed, Live, as_assembly, as_of_now, foreign, stacks, stuck
@@ -75,20 +77,38 @@ class Plan:
         return risks(self.comparison) if self.before.stacks else []
 
     @property
+    def is_done(self) -> bool:
+        """Whether everything is deployed already, to the last tag."""
+        wanted = [told(stack) for stack in self.after.stacks if stack.resources]
+        return [told(stack) for stack in self.before.stacks] == wanted
+
+    @property
     def keeps_data(self) -> bool:
         return PROFILES[self.environment.profile].keep_data
 
 
 @contextmanager
 def own_folder(name: str) -> Iterator[Path]:
-    """A folder for one run alone, so that no other one changes what is agreed to; it stays a week if the run fails."""
+    """A folder for one run, the only one of its environment here at a time; it stays a week if the run fails."""
     (FOLDER / name).mkdir(parents=True, exist_ok=True)
-    for old in (FOLDER / name).glob("run-*"):
-        if time.time() - old.stat().st_mtime > FAILED_RUNS_STAY_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(mkdtemp(prefix="run-", dir=FOLDER / name))
-    yield folder
-    shutil.rmtree(folder)
+    with (FOLDER / name / "lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Refused(
+                f"{name} is being deployed or destroyed by another run on this machine (since {lock.read()}); "
+                "nothing was changed"
+            ) from None
+        lock.truncate(0)
+        lock.write(datetime.now(UTC).isoformat(timespec="seconds"))
+        lock.flush()
+        for old in (FOLDER / name).glob("run-*"):
+            if time.time() - old.stat().st_mtime > FAILED_RUNS_STAY_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(mkdtemp(prefix="run-", dir=FOLDER / name))
+        yield folder
+        shutil.rmtree(folder)
 
 
 def plan(

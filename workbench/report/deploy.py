@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from blueprint.environment import Environment
-from workbench.compare import verdict
-from workbench.compare.model import Risk
+from workbench.compare import Comparison, Risk, verdict
+from workbench.deploy.gate import LONGEST_REASON
 from workbench.deploy.leftovers import Kept
 from workbench.deploy.outcome import Outcome
 from workbench.deploy.plan import Plan, Step
@@ -22,7 +22,7 @@ def check(one: Check) -> str:
     return f"  {MARKS[one.answer]:<4}  {one.name}: {plain(one.text)}"
 
 
-def prospect(plan: Plan) -> str:
+def prospect(plan: Plan, accepted: str | None) -> str:
     """What will happen, what it costs, and what somebody should look at."""
     environment, comparison = plan.environment, plan.comparison
     now = comparison.after.cost
@@ -30,9 +30,10 @@ def prospect(plan: Plan) -> str:
         "",
         f"{environment.name}: account {environment.account}, {environment.region}, profile {environment.profile}, "
         f"stage {environment.stage.number} ({environment.stage.name})",
-        verdict(comparison) if plan.before.stacks else f"New: {len(comparison.resources)} resources.",
+        _headline(comparison, accepted) if plan.before.stacks else f"New: {len(comparison.resources)} resources.",
         f"Cost: {usd(now.usd)} USD a month at moderate use{'' if now.complete else ', and parts without a price'}"
-        + (f", {usd(comparison.before.cost.usd)} before" if plan.before.stacks else ""),
+        + (f", {usd(comparison.before.cost.usd)} before" if plan.before.stacks else "")
+        + _budget(environment.budget_usd, now.usd),
     ]
     risks = [finding.text for finding in comparison.findings if finding.risk >= Risk.NOTICE]
     if plan.before.stacks:
@@ -43,10 +44,21 @@ def prospect(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _budget(most: int | None, cost: float) -> str:
+    return f"; the budget is {usd(most)}{', which that exceeds' if cost > most else ''}" if most else ""
+
+
+def _headline(comparison: Comparison, accepted: str | None) -> str:
+    """The verdict; what it warns of, somebody may have accepted."""
+    said = verdict(comparison)
+    if accepted is None or comparison.risk < Risk.NOTICE:
+        return said
+    return f"Accepted with your reason: {plain(accepted, LONGEST_REASON)}\n{said.partition(': ')[2]}"
+
+
 def _losses(step: Step) -> Iterable[str]:
-    names = {stack.role: stack for stack in step.outlook.before.stacks}
     for loss in step.outlook.losses:
-        yield f"{names[loss.stack].name_of(loss.id)} ({loss.stack}, {loss.type}): {impact_word(loss.impact)}"
+        yield f"{loss.stack}.{loss.id} ({loss.type}): {impact_word(loss.impact)}"
 
 
 def _way(step: Step) -> str:
@@ -66,21 +78,24 @@ def refused(objections: Sequence[str]) -> str:
     return "\n".join(["Refused. Nothing was changed:", *(f"  - {plain(text, 2_000)}" for text in objections)])
 
 
-def done(plan: Plan, asked: str, found: Outcome) -> str:
-    """Where things are now, and what comes next."""
+def done(plan: Plan, asked: str, found: Outcome | None) -> str:
+    """Where things are now, nowhere on a local AWS, and what comes next."""
     stage, name = plan.environment.stage, plan.environment.name
+    lines = ["", f"Deployed: {name} at stage {stage.number} ({stage.name})"]
+    later = f"  later      {stage.breaks_next}"
+    if found is None:
+        smoke = f"make shop, then blueprint smoke {asked} --url http://127.0.0.1:8000"
+        return "\n".join([*lines, "  look       blueprint sandbox status", f"  next       {smoke}", later])
     sessions = found.sessions or ("no host yet; look again when one has started",)
-    lines = [
-        "",
-        f"Deployed: {name} at stage {stage.number} ({stage.name})",
+    lines += [
         f"  site       {found.url or 'no address'}",
         f"  dashboard  {found.dashboard or 'none'}",
         *(f"  {'host' if not number else '':<9}  {command}" for number, command in enumerate(sessions[:3])),
         f"  next       blueprint smoke {asked}",
     ]
     if plan.before.stacks:
-        lines.append("             /opt/shop/boot.sh settings on hosts that were there before, so that they hear of it")
-    return "\n".join([*lines, f"  later      {stage.breaks_next}"])
+        lines.append(f"{'':<13}on hosts that were there before: /opt/shop/boot.sh settings, so that they hear of it")
+    return "\n".join([*lines, later])
 
 
 def going(
@@ -104,9 +119,11 @@ def going(
 
 def gone(environment: Environment, kept: Sequence[Kept], deleted: Sequence[str], tagged: Sequence[str]) -> str:
     """What is left of an environment that was destroyed."""
-    lines = [f"  stays      {one.type} {one.id} ({one.name}): {one.why}" for one in kept]
-    lines += [f"  parameter  {path}: deleted" for path in deleted]
-    lines += _tagged(tagged)
+    lines = [f"  parameter  {path}: deleted" for path in deleted]
+    lines += ["  Kept, and paid for until somebody deletes it:"] if kept else []
+    lines += [f"  stays      {one.type} {one.id} ({one.name}): {one.why}" for one in kept]
+    ends = tuple(f"{mark}{one.id}" for one in kept for mark in "/:")
+    lines += _tagged([arn for arn in tagged if not arn.endswith(ends) and all(arn != one.id for one in kept)])
     return "\n".join(["", f"Destroyed: {_place(environment)}", *(lines or ["  nothing is left"])])
 
 
@@ -123,5 +140,8 @@ def _place(environment: Environment) -> str:
 
 def _tagged(arns: Sequence[str]) -> list[str]:
     width = terminal_width()
-    title = ["  AWS still lists under the environment's tag, also what was deleted within the hour:"] if arns else []
-    return title + [f"  tagged     {plain(arn, width)}" for arn in arns]
+    title = (
+        "  Listed by AWS for about an hour, or a key waiting for its end: nothing to do. "
+        "What still has the environment's tag after that was left behind:"
+    )
+    return [title] * bool(arns) + [f"  tagged     {plain(arn, width)}" for arn in arns]

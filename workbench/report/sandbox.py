@@ -7,6 +7,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,13 @@ from workbench.report.text import pairs, table
 from workbench.sandbox.local import REGION, Running
 
 NOT_SIMULATED = (
-    "Rollback: what failed stays as it is, and the stack says at which resource and why. Deploy again with "
-    "--no-rollback, or destroy. An update that cannot delete what it leaves behind has failed as well; in AWS it is "
-    "complete.",
+    "Rollback: what failed stays as it is, and the stack says where and why. Deploy again with --no-rollback, or "
+    "destroy. An update that cannot delete what it leaves behind has failed as well; in AWS it is complete.",
     "Time: everything is there at once. A database takes AWS minutes, and a distribution more.",
     "Rights: roles and policies are kept, and nothing is refused because of them.",
-    "Machines: hosts do not boot, and so no site answers. Databases and caches are names that nobody can connect to, "
-    "with no rows; certificates and mail identities count as confirmed.",
-    "A search index: its job reaches no database, so its messages are set aside.",
-    "Waiting: a message whose job failed comes again within seconds, not after minutes; batches do not wait to fill "
-    "up; and each function runs once at a time.",
+    "Machines: hosts do not boot, so no site answers; nobody can connect to databases and caches; certificates and "
+    "mail identities count as confirmed; the search index's job sets its messages aside.",
+    "Waiting: a failed message comes again within seconds, batches do not fill up, each function runs once at a time.",
     "Schedules, alarms, scaling and backups: they are kept, and nothing sets them off.",
 )
 # What would send calls elsewhere, or with other credentials, although the variables of the local AWS are set.
@@ -42,7 +40,6 @@ def script(running: Running, variables: Mapping[str, str]) -> str:
 def started(
     running: Running,
     *,
-    variables: Mapping[str, str],
     folder: Path,
     lambdas: Path,
     limits: Sequence[str],
@@ -57,17 +54,41 @@ def started(
     said = [*limits, *NOT_SIMULATED, functions(lambdas), few + (":" if verbose else "; --verbose lists them.")]
     parts = [
         f"A local AWS runs at {running.url}: account {UNSET_ACCOUNT}, in memory, for this machine only.\n"
-        "It answers only those who have the access key below, which is a new one with every start.",
-        f'  eval "$({command("env", folder)})"\n      points a terminal at it, as the lines below do\n'
+        "It answers only those who have its access key, which is a new one with every start.",
+        f"  {pointing(folder)}\n      points a terminal at it, each one anew\n"
         f"  cdk bootstrap aws://{UNSET_ACCOUNT}/{REGION}\n      once, before the first deployment\n"
         f"  {command('down', folder)}\n      ends it, and what was deployed is gone",
-        textwrap.indent(script(running, variables), "  "),
         "What it does not do:\n"
-        + "\n".join(textwrap.fill(one, width, initial_indent="- ", subsequent_indent="  ") for one in said),
+        + "\n".join(
+            textwrap.fill(one, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+            for one in said
+        ),
     ]
     if verbose:
         parts.append(pairs(sorted([*only_kept.items(), *properties]), width=width, indent="  "))
     return "\n\n".join(parts)
+
+
+def runs_already(running: Running, folder: Path, *, now: datetime) -> str:
+    """Where, since when, and how a terminal gets there."""
+    minutes = int((now - datetime.fromisoformat(running.since)).total_seconds() / 60)
+    number, unit = (minutes, "minute") if minutes < 120 else (minutes // 60, "hour")
+    lasting = f"for {number} {unit}{'s' * (number != 1)}" if number else "since a moment ago"
+    return f"A local AWS runs already at {running.url}, {lasting}.\n\n  {pointing(folder)}"
+
+
+def ended(running: Running | None, folder: Path) -> str:
+    """That it is gone, and how a terminal gets back to where it was before."""
+    if running is None:
+        return f"No local AWS runs in {folder}."
+    return (
+        f"The local AWS at {running.url} has ended. A terminal that was pointed at it stays so until it is closed, or:"
+        f"\n\n  unset {' '.join(running.variables)}"
+    )
+
+
+def pointing(folder: Path) -> str:
+    return f'eval "$({command("env", folder)})"'
 
 
 def functions(lambdas: Path) -> str:

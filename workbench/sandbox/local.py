@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ class Local:
     def __exit__(self, *_: object) -> None:
         self.down()
 
-    def up(self, port: int) -> Running:
+    def up(self, port: int, say: Callable[[str], None] = lambda _: None) -> Running:
         """Start it and wait until it answers; what runs already in this folder is left as it is."""
         lock = self._lock()
         if lock is None:
@@ -110,6 +111,7 @@ class Local:
                     f"Port {port} is taken by another program. Choose another port: "
                     f"blueprint sandbox up --port {port + 1 if port < HIGHEST_PORT else port - 1}"
                 )
+            say("Starting a local AWS ...")
             self._state.unlink(missing_ok=True)
             self._state.touch(mode=0o600)  # nobody else on this machine may read the key
             key = f"AKIA{secrets.token_hex(8).upper()}"

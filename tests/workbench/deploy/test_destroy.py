@@ -13,8 +13,9 @@ from blueprint.profiles import PROFILES
 from tests.conftest import Assemblies
 from tests.workbench.deploy.memory import NOTHING, Memory, Recorder
 from workbench.cli import main
-from workbench.deploy.leftovers import FLEET_TAG, protected
+from workbench.deploy.leftovers import FLEET_TAG, Kept, protected
 from workbench.deploy.live import Aws, deployed
+from workbench.report.deploy import gone
 from workbench.templates import read_assembly
 
 HOST, TABLE, DATABASE = "AWS::EC2::Instance", "AWS::DynamoDB::Table", "AWS::RDS::DBInstance"
@@ -227,6 +228,20 @@ def test_what_still_carries_the_tag_is_listed(
     assert main(["destroy", "sandbox", "--yes"]) == 0
     assert swept
     assert "arn:aws:sns:us-east-1:000000000000:left" in capsys.readouterr().out
+
+
+def test_what_is_left_is_told_apart_by_whether_it_is_paid_for() -> None:
+    volume = Kept("shop-data", "Data/Volume", "AWS::EC2::Volume", "vol-1", "stays")
+    volumes = [f"arn:aws:ec2:us-east-1:000000000000:volume/vol-{number}" for number in (1, 2)]
+    lines = gone(load("sandbox"), [volume], ["/shop/a"], volumes).splitlines()
+    assert [line.partition(": ")[0].strip(" :") for line in lines[2:-1]] == [
+        "parameter  /shop/a",
+        "Kept, and paid for until somebody deletes it",
+        "stays      AWS::EC2::Volume vol-1 (Data/Volume)",
+        "Listed by AWS for about an hour, or a key waiting for its end",
+    ]
+    assert lines[-1].endswith(volumes[1])
+    assert "nothing to do" in lines[-2]
 
 
 @pytest.mark.parametrize("more", [["--dry-run"], []])

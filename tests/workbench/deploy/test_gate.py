@@ -65,6 +65,13 @@ def test_what_others_rely_on_goes_only_with_a_reason(
     assert not list(loss_problems(outlook, BEING_SURE))
 
 
+def test_many_losses_are_counted_and_a_few_named_as_everywhere(stages: dict[int, Assembly]) -> None:
+    (told,) = loss_problems(outlook := foresee(stages[5], stages[1]), None)
+    count = len(list(outlook.losses))
+    assert f"the {count} above: " in told
+    assert sum(f"{loss.stack}.{loss.id}" in told for loss in outlook.losses) == min(count, 5) < count
+
+
 def test_a_first_deployment_loses_nothing(stages: dict[int, Assembly]) -> None:
     outlook = foresee(NOTHING, stages[5])
     assert not outlook.down

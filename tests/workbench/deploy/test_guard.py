@@ -15,6 +15,7 @@ from workbench.cli import main
 from workbench.deploy import Refused
 from workbench.deploy.guard import guard, is_local
 from workbench.deploy.live import Aws
+from workbench.lab.servers import free_port
 from workbench.synth import ROOT, synth
 
 MOTOS = "123456789012"
@@ -41,6 +42,25 @@ def test_an_unset_account_is_refused_without_asking_anybody(aws: Aws, calls: lis
     with pytest.raises(Refused, match="account is not set"):
         guard(environment(UNSET_ACCOUNT), aws, variables={})
     assert calls == []
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_unset_account_is_shown_the_way_to_a_local_aws(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: bool
+) -> None:
+    monkeypatch.setattr("workbench.deploy.guard.SANDBOX", tmp_path)
+    monkeypatch.setattr("workbench.sandbox.local.Local.status", lambda _: runs or None)
+    with pytest.raises(Refused, match=r'eval "\$\(blueprint sandbox env\)"') as refused:
+        guard(environment(UNSET_ACCOUNT), aws, variables={})
+    assert ("Start one: blueprint sandbox up" in str(refused.value)) is not runs
+
+
+def test_a_local_aws_that_does_not_answer_is_told_with_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    with pytest.raises(Refused, match=f"No local AWS answers at {url}.*or unset the variables"):
+        guard(environment(), Aws("us-east-1"), variables={"AWS_ENDPOINT_URL": url})
 
 
 def test_an_unset_account_is_that_of_a_local_aws(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

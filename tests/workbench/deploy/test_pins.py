@@ -112,6 +112,20 @@ def test_the_image_can_be_asked_for_alone(aws: Aws, calls: list[str], environmen
     assert "DescribeManagedPrefixLists" not in calls
 
 
+def test_the_made_up_ids_of_a_local_aws_are_not_written(
+    calls: list[str],
+    environment_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = environment_file()
+    before = file.read_bytes()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:5566")
+    assert main(["pin", str(file)]) == 1
+    assert "http://127.0.0.1:5566 is a local AWS, which makes up its ids" in capsys.readouterr().err
+    assert (file.read_bytes(), calls) == (before, [])
+
+
 def test_a_wrong_file_is_said_as_everywhere(
     environment_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,11 +23,12 @@ from workbench.cli import main
 from workbench.commands.deploy import agreed
 from workbench.deploy import Refused, guard
 from workbench.deploy import plan as planning
-from workbench.deploy.gate import LONGEST_REASON
+from workbench.deploy.gate import LONGEST_REASON, foresee
 from workbench.deploy.guard import Caller
-from workbench.deploy.live import Aws, Deployed
+from workbench.deploy.live import Aws, Deployed, deployed
+from workbench.deploy.moves import Pass
 from workbench.deploy.outcome import Outcome
-from workbench.deploy.plan import Plan, changed_since, objections, own_folder, plan, recorded
+from workbench.deploy.plan import Plan, Step, changed_since, objections, own_folder, plan, recorded
 from workbench.deploy.preflight import Answer, Check
 from workbench.templates import read_assembly
 
@@ -103,11 +104,12 @@ def test_all_objections_are_told_at_once(make: Make, sandbox: dict[int, Path]) -
 
 def test_each_run_has_a_folder_of_its_own_that_goes_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(planning, "FOLDER", tmp_path)
-    with own_folder("shop") as one, own_folder("shop") as other:
-        assert one != other
+    with own_folder("shop") as one:
         (one / "last-pass").mkdir()
         (one.parent / "log.jsonl").touch()
-    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["log.jsonl"]
+    with own_folder("shop") as other:
+        assert one != other
+    assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == ["lock", "log.jsonl"]
 
 
 def test_the_folder_of_a_run_that_failed_stays_for_a_week(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -304,15 +306,16 @@ def test_what_has_changed_since_the_plan_stops_it(
 
 
 def test_a_deployment_shows_cost_and_way_and_where_things_are(
-    account: tuple[Memory, Recorder], capsys: pytest.CaptureFixture[str]
+    account: tuple[Memory, Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(guard, "guard", lambda *_: Caller("123456789012", "arn:aws:iam::123456789012:user/me"))
     assert main(["deploy", "sandbox", "--yes"]) == 0
     assert account[1].stacks == [("deploy", "network data web"), ("deploy", "signals")]
     said = capsys.readouterr().out
     for expected in (
         "ok    bootstrap in us-east-1: version 30, 6 is needed",
         "New: ",
-        " USD a month at moderate use",
+        " USD a month at moderate use; the budget is 100",
         "Pass 1: stage 1 (monolith); up: network, data, web, signals",
         "Deployed: shop at stage 1 (monolith)",
         "site       http://ServerAddress",
@@ -320,6 +323,17 @@ def test_a_deployment_shows_cost_and_way_and_where_things_are(
         "aws ssm start-session --region us-east-1 --target ServerHost",
     ):
         assert expected in said
+
+
+def test_on_a_local_aws_what_comes_next_is_what_works_there(
+    account: tuple[Memory, Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert account
+    assert main(["deploy", "sandbox", "--name", "shop", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "make shop, then blueprint smoke sandbox --name shop --url http://127.0.0.1:8000\n" in said
+    assert "blueprint sandbox status\n" in said
+    assert not any(word in said for word in ("site ", "start-session", "console.aws"))
 
 
 @pytest.mark.parametrize(
@@ -338,7 +352,11 @@ def test_a_deployment_shows_cost_and_way_and_where_things_are(
     ],
 )
 def test_a_person_agrees_with_a_letter_or_where_data_is_kept_by_typing_the_name(
-    monkeypatch: pytest.MonkeyPatch, answer: str | None, typed: bool, expected: bool
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str | None,
+    typed: bool,
+    expected: bool,
 ) -> None:
     def ask(_: str) -> str:
         if answer is None:
@@ -347,6 +365,10 @@ def test_a_person_agrees_with_a_letter_or_where_data_is_kept_by_typing_the_name(
 
     monkeypatch.setattr("builtins.input", ask)
     assert agreed("shop", "Deploy", typed=typed) is expected
+    said = capsys.readouterr().err
+    assert ("A script says --yes." in said.splitlines()) is (answer is None)
+    assert ("That is not its name" in said) is (answer is not None and typed and not expected)
+    assert ("othing was changed." in said) is not expected
 
 
 def test_without_a_person_nothing_is_deployed(
@@ -355,6 +377,61 @@ def test_without_a_person_nothing_is_deployed(
     monkeypatch.setattr("builtins.input", lambda _: "n")
     assert main(["deploy", "sandbox"]) == 1
     assert account[1].calls == []
+
+
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_a_second_run_of_an_environment_says_since_when_there_is_another(
+    account: tuple[Memory, Recorder], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with own_folder("shop"), own_folder("another"):
+        assert main([command, "sandbox", "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert "shop is being deployed or destroyed by another run on this machine (since 20" in said
+    assert said.endswith("); nothing was changed\n")
+    assert account[1].calls == []
+
+
+def test_what_is_deployed_already_is_neither_asked_about_nor_deployed(
+    account: tuple[Memory, Recorder],
+    sandbox: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    memory, run = account
+    memory.deploy(read_assembly(sandbox[1]))
+    monkeypatch.delattr("builtins.input")
+    assert main(["deploy", "sandbox"]) == 0
+    assert capsys.readouterr().out.endswith("shop is already so; nothing to do.\n")
+    assert run.calls == []
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        lambda stacks: stacks.pop("shop-signals"),
+        lambda stacks: stacks.update({"shop-web": replace(stacks["shop-web"], protected=True)}),
+        lambda stacks: stacks.update({"shop-web": replace(stacks["shop-web"], tags={})}),
+        lambda stacks: stacks.update({"shop-web": replace(stacks["shop-web"], template={"Resources": {}})}),
+        lambda stacks: stacks.update(
+            {"shop-web": replace(stacks["shop-web"], parameters={"BootstrapVersion": "another"})}
+        ),
+        lambda stacks: stacks.update({"shop-workers": replace(stacks["shop-web"], name="shop-workers")}),
+    ],
+    ids=["missing", "protection", "tags", "template", "parameters", "one too many"],
+)
+def test_only_what_is_so_to_the_last_tag_needs_no_deployment(
+    sandbox: dict[int, Path], differs: Callable[[dict[str, Deployed]], object]
+) -> None:
+    memory, wanted = Memory.of(sandbox[1]), read_assembly(sandbox[1])
+
+    def is_done() -> bool:
+        there = deployed(wanted, memory)
+        step = Step(Pass(load("sandbox"), ""), sandbox[1], foresee(there, wanted))
+        return Plan(load("sandbox"), (), there, (step,)).is_done
+
+    assert is_done()
+    differs(memory.stacks)
+    assert not is_done()
 
 
 def test_a_dry_run_changes_nothing(account: tuple[Memory, Recorder], aws: Aws, tmp_path: Path) -> None:
@@ -451,9 +528,14 @@ def test_two_to_three_is_refused_until_the_rows_have_moved(
     assert "Refused. Nothing was changed:" in said.err
     assert "/shop/database/active says host" in said.err
     assert "Leaves its template or may become another:" in said.out
+    assert "Do not deploy yet: " in said.out
     assert run.calls == []
     memory.parameters["/shop/database/active"] = "managed"
     assert main([*move, "--dry-run"]) == 0
+    accepted = capsys.readouterr().out
+    assert f"\nAccepted with your reason: {REASON}\n" in accepted
+    assert "Do not deploy yet" not in accepted
+    assert "web.ServerHost" in accepted
 
 
 @pytest.mark.parametrize("command", ["deploy", "destroy"])
@@ -466,6 +548,7 @@ def test_an_interrupt_is_said_in_a_sentence(
 ) -> None:
     memory, run = account
     memory.deploy(read_assembly(sandbox[1]))
+    del memory.stacks["shop-signals"]
 
     def interrupt(_: str) -> str:
         raise KeyboardInterrupt
@@ -485,6 +568,7 @@ def test_a_deployment_has_succeeded_also_if_nobody_says_where_things_are(
         raise NoCredentialsError
 
     monkeypatch.setattr("workbench.deploy.outcome.outcome", expired)
+    monkeypatch.setattr(guard, "guard", lambda *_: Caller("123456789012", "arn:aws:iam::123456789012:user/me"))
     assert main(["deploy", "sandbox", "--yes"]) == 0
     said = capsys.readouterr().out
     assert "Where things are, AWS does not say: Unable to locate credentials" in said

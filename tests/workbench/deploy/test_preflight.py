@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.ses.models import ses_backends
 
-from blueprint.environment import Environment, load
+from blueprint.environment import UNSET_ACCOUNT, Environment, load
 from tests.workbench.deploy.memory import NOTHING
 from workbench.deploy import preflight
 from workbench.deploy.gate import foresee
@@ -56,7 +56,7 @@ def ask(aws: Aws, production: dict[int, Path]) -> Ask:
         pins: dict[str, str | None] | None = None,
         **changes: object,
     ) -> tuple[Answer, str] | None:
-        environment: Environment = replace(load("production", stage=str(stage)), account=ACCOUNT, **changes)  # type: ignore[arg-type]
+        environment: Environment = replace(load("production", stage=str(stage)), **{"account": ACCOUNT, **changes})  # type: ignore[arg-type]
         environment = replace(environment, pins=environment.pins.model_copy(update=pins or {}))
         outlook = foresee(before, after or read_assembly(production[stage]))
         asked = checks(environment, production[stage], outlook, aws, today=today)
@@ -124,6 +124,7 @@ def test_the_address_list_is_the_one_of_the_edge(ask: Ask, aws: Aws) -> None:
     assert found is REFUSES
     assert right in text
     assert ask("edge addresses", stage=4, pins={"edge_prefix_list": None})[0] is WARNS
+    assert ask("edge addresses", stage=4, account=UNSET_ACCOUNT) is None
 
 
 # --- What a domain needs ----------------------------------------------------------------------------------------------
@@ -333,6 +334,12 @@ def test_an_image_that_cannot_be_asked_about_needs_a_reason(ask: Ask, monkeypatc
 
 
 def test_what_cannot_be_asked_does_not_stop(ask: Ask) -> None:
-    found, text = ask("mail")  # the local AWS does not know this question
-    assert found is WARNS
-    assert text.startswith("cannot be asked: ")
+    assert ask("mail") == (WARNS, "not answered by this AWS")  # the local AWS does not know this question
+
+
+def test_a_page_instead_of_an_answer_is_not_shown(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def page(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "404", "Message": "<!doctype html>\n<title>Not Found"}}, "GetAccount")
+
+    monkeypatch.setattr(preflight, "_mail", page)
+    assert ask("mail") == (WARNS, "not answered by this AWS")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,14 @@ def test_one_sitting(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["sandbox", "up", *where]) == 0
     again = capsys.readouterr()
-    assert again.out == said.out
-    assert "It runs already, since 20" in again.err
+    eval_line = f"""eval "$(blueprint sandbox env --folder '{folder}')\""""
+    assert again.out.split("\n\n  ") == [
+        f"A local AWS runs already at http://127.0.0.1:{port}, since a moment ago.",
+        f"{eval_line}\n",
+    ]
+    assert again.err == ""
+    assert main(["sandbox", "up", "--verbose", *where]) == 0
+    assert said.out.partition("What it does not do:")[0] in capsys.readouterr().out
 
     assert main(["sandbox", "status", *where]) == 0
     assert "shop-network" in capsys.readouterr().out
@@ -53,10 +60,12 @@ def test_one_sitting(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "key" not in facts
 
     assert main(["sandbox", "down", *where]) == 0
-    assert f"http://127.0.0.1:{port} has ended" in capsys.readouterr().out
+    down = capsys.readouterr().out
+    assert f"http://127.0.0.1:{port} has ended" in down
+    assert "unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY" in down
 
 
-@pytest.mark.parametrize(("words", "code"), [(["status"], 1), (["status", "--json"], 1), (["env"], 1), (["down"], 0)])
+@pytest.mark.parametrize(("words", "code"), [(["status"], 1), (["status", "--json"], 1), (["env"], 1)])
 def test_where_nothing_runs_that_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int
 ) -> None:
@@ -64,6 +73,25 @@ def test_where_nothing_runs_that_is_said(
     said = capsys.readouterr()
     assert "Start one: blueprint sandbox up" in said.out + said.err or json.loads(said.out) == {"running": False}
     assert not (words == ["env"] and said.out), "a shell would run it"
+
+
+def test_ending_what_does_not_run_is_no_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sandbox", "down", "--folder", str(folder)]) == 0
+    assert capsys.readouterr().out == f"No local AWS runs in {folder}.\n"
+
+
+@pytest.mark.parametrize(
+    ("now", "lasting"),
+    [
+        ("00:00:59", "since a moment ago"),
+        ("00:01:00", "for 1 minute"),
+        ("01:59:59", "for 119 minutes"),
+        ("23:00:00", "for 23 hours"),
+    ],
+)
+def test_how_long_it_runs_is_said_as_people_say_it(now: str, lasting: str) -> None:
+    text = report.runs_already(RUNNING, Path("x"), now=datetime.fromisoformat(f"2026-01-01T{now}+00:00"))
+    assert f"http://127.0.0.1:5566, {lasting}.\n" in text
 
 
 def test_another_port_than_the_one_it_has_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +104,7 @@ def test_another_port_than_the_one_it_has_is_refused(folder: Path, capsys: pytes
 def test_a_taken_port_is_a_sentence(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Local(tmp_path / "other") as other:
         assert main(["sandbox", "up", "--port", str(other.port), "--folder", str(folder)]) == 2
-    assert f"Port {other.port} is taken by another program" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"Port {other.port} is taken by another program")
 
 
 def test_a_shell_takes_what_env_prints(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +140,6 @@ def said(*, verbose: bool) -> str:
     forgotten = {"AWS::B::B": {"Y": "no place", "X": "no place"}, "AWS::A::A": {"Z": "never read"}}
     return report.started(
         RUNNING,
-        variables={},
         folder=Path("build/sandbox"),
         lambdas=ROOT / "lambdas",
         limits=("Change sets that expire.",),

@@ -1,4 +1,4 @@
-"""The real CDK command line against the local AWS, as somebody at a terminal uses both.
+"""The real CDK command line and `blueprint` against the local AWS, as somebody at a terminal uses them.
 
 One server for the module. What is deployed is packed once: all stages and environments run the same code, so further
 assemblies only name it.
@@ -9,32 +9,37 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
 
 from blueprint.environment import UNSET_ACCOUNT, load
 from blueprint.stages import STAGES
-from jobs.events import encode, happened
+from shop import seed
+from tests.shop.shapes import opened
 from tests.test_docs import commands
+from tests.workbench.sandbox import read_back
 from workbench.facts.stateful import STATEFUL
 from workbench.lab.servers import free_port
 from workbench.sandbox.local import REGION, Local, Running
 from workbench.synth import ROOT, synth
-from workbench.templates import Assembly, StackTemplate, read_assembly
+from workbench.templates import StackTemplate, read_assembly
 
 pytestmark = pytest.mark.slow
 
 NUMBERS = [stage.number for stage in STAGES]
-UP, DOWN = (1, 2, 3, 4, 5), (4, 3, 2)
-CALL_SECONDS = 120
+CALL_SECONDS, TUTORIAL_SECONDS = 240, 300
 # What customers see in miniature: everything is protected, and what holds data stays.
 PROTECTED = """
 name = "evolve"
@@ -47,9 +52,29 @@ hosted_zone_id = "{zone}"
 alarm_email = "oncall@example.com"
 budget_usd = 1000
 [pins]
-image = "ami-0123456789abcdef0"
-edge_prefix_list = "pl-3b927c52"
+image = "ami-00000000000000000"
+edge_prefix_list = "pl-00000000"
 """
+
+
+def run(words: Sequence[str | Path], folder: Path, variables: Mapping[str, str], seconds: float) -> tuple[int, str]:
+    """The exit code and what was said on both channels; in time, or it ends with all that it has started."""
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
 
 
 @dataclass
@@ -58,55 +83,43 @@ class Terminal:
 
     running: Running
     folder: Path  # without cdk.json, so that only what is typed counts
-    seconds: dict[str, float] = field(default_factory=dict)
+    sandbox: Path
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.client = cache(self._client)
 
     @property
     def variables(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
-        return {**inherited, **self.running.variables, "CDK_DISABLE_VERSION_CHECK": "1", "NO_COLOR": "1"}
+        quiet = {"CDK_DISABLE_VERSION_CHECK": "1", "NO_COLOR": "1"}
+        return {**inherited, **self.running.variables, **quiet, "NODE_COMPILE_CACHE": str(self.folder / "node")}
 
     def cdk(self, *words: str, assembly: Path | None = None, code: int = 0) -> str:
-        """What the CDK's command line says, on both channels."""
         app = ["--app", str(assembly)] if assembly else []
-        return self.run(ROOT / ".venv" / "bin" / "cdk", [*words, *app, "--no-notices"], code)
-
-    def run(self, program: Path, words: Sequence[str], code: int) -> str:
-        began, named = time.monotonic(), f"{program.name} {words[0]}"
-        done = subprocess.run(
-            [program, *words],
-            cwd=self.folder,
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=CALL_SECONDS,
-            check=False,
-        )
-        self.seconds[named] = self.seconds.get(named, 0) + time.monotonic() - began
-        assert done.returncode == code, f"{named} ended with {done.returncode}:\n{done.stdout[-4000:]}"
-        return done.stdout
+        return self._type("cdk", [*words, *app, "--no-notices"], code)
 
     def blueprint(self, *words: str, code: int = 0) -> str:
-        return self.run(ROOT / ".venv" / "bin" / "blueprint", words, code)
+        return self._type("blueprint", words, code)
 
-    def deploy(self, assembly: Path, *stacks: str) -> str:
-        return self.cdk("deploy", *(stacks or ("--all",)), "--require-approval", "never", assembly=assembly)
+    def _type(self, program: str, words: Sequence[str], code: int) -> str:
+        began, named = time.monotonic(), f"{program} {words[0]}"
+        ended, said = run([ROOT / ".venv" / "bin" / program, *words], self.folder, self.variables, CALL_SECONDS)
+        self.seconds[named] += round(time.monotonic() - began)
+        assert ended == code, f"{named} ended with {ended}:\n{said[-4000:]}"
+        return said
 
-    def deploy_downwards(self, assembly: Path, after: Path) -> None:
-        """Consumers before owners, one stack at a time: docs/moving-between-stages.md."""
-        for stack in reversed(read_assembly(assembly).stacks):
-            template = f"{stack.name}.template.json"
-            if (assembly / template).read_bytes() != (after / template).read_bytes():
-                self.deploy(assembly, stack.name, "--exclusively")
+    def deploy(self, assembly: Path) -> str:
+        return self.cdk("deploy", "--all", "--concurrency", "6", "--require-approval", "never", assembly=assembly)
 
-    def client(self, service: str) -> Any:
+    def _client(self, service: str) -> Any:
+        given = self.running.variables
         return boto3.client(
             service,
             region_name=REGION,
             endpoint_url=self.running.url,
-            aws_access_key_id=self.running.variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key="local",
+            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
         )
 
     def all(self, service: str, operation: str, key: str, **members: Any) -> list[Any]:
@@ -126,22 +139,39 @@ class Terminal:
         found = self.all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
         return {resource["LogicalResourceId"]: resource for resource in found}
 
-    def empty_buckets(self, prefix: str) -> None:
+    def parameter(self, name: str) -> str:
+        return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+    def set(self, **parameters: str) -> None:
+        """What hosts and people write of an environment in place; no stack owns it."""
+        for name, value in parameters.items():
+            path = f"/evolve/{name.replace('_', '/')}"
+            self.client("ssm").put_parameter(Name=path, Value=value, Type="String", Overwrite=True)
+
+    def delete(self, stack: str) -> None:
+        """As the console deletes a stack, of an environment that keeps nothing."""
+        for bucket in self.resources(stack).values():
+            if bucket["ResourceType"] == "AWS::S3::Bucket":
+                self.empty(bucket["PhysicalResourceId"])
+        cloudformation = self.client("cloudformation")
+        cloudformation.delete_stack(StackName=stack)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+
+    def empty(self, bucket: str) -> None:
         s3 = self.client("s3")
-        for bucket in (found["Name"] for found in s3.list_buckets()["Buckets"]):
-            for each in s3.list_object_versions(Bucket=bucket).get("Versions", []) if bucket.startswith(prefix) else []:
-                s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+        for each in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+            s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
 
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """A local AWS, bootstrapped; ended whatever happens."""
-    folder = tmp_path_factory.mktemp("terminal")
-    with Local(tmp_path_factory.mktemp("sandbox")) as running:
-        one = Terminal(running, folder)
+    folder, sandbox = (tmp_path_factory.mktemp(name) for name in ("terminal", "sandbox"))
+    with Local(sandbox) as running:
+        one = Terminal(running, folder, sandbox)
         one.cdk("bootstrap", f"aws://{UNSET_ACCOUNT}/{REGION}")
         yield one
-    print(f"\nseconds in the command line: { {name: round(spent) for name, spent in one.seconds.items()} }")
+    print(f"\nseconds in the command line: {dict(one.seconds)}")
 
 
 Assembled = Callable[..., Path]
@@ -155,195 +185,34 @@ def assembled(tmp_path_factory: pytest.TempPathFactory) -> Assembled:
 
     def of(environment: str, stage: int, name: str | None = None) -> Path:
         wanted = load(environment, stage=str(stage), name=name)
-        outdir = folder / f"{wanted.name}-{stage}"
-        if not outdir.exists():
-            synth(wanted, outdir, bundle=False)
-            for manifest in outdir.glob("*.assets.json"):
-                for asset in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
-                    file = outdir / asset["source"]["path"]
-                    if not file.exists():
-                        file.symlink_to(packed / file.name)
+        outdir = synth(wanted, folder / f"{wanted.name}-{stage}", bundle=False)
+        for manifest in outdir.glob("*.assets.json"):
+            for asset in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
+                file = outdir / asset["source"]["path"]
+                if not file.exists():
+                    file.symlink_to(packed / file.name)
         return outdir
 
     return of
 
 
-def used(assembly: Assembly) -> list[StackTemplate]:
+def used(assembly: Path) -> list[StackTemplate]:
     """The stacks that hold something at this stage."""
-    return [stack for stack in assembly.stacks if stack.resources]
+    return [stack for stack in read_assembly(assembly).stacks if stack.resources]
 
 
-def check_deployed(terminal: Terminal, assembly: Path, prefix: str) -> None:
+def check_deployed(terminal: Terminal, assembly: Path, prefix: str) -> list[read_back.Stack]:
     """Exactly the stacks and resources of the templates are there."""
-    wanted = {stack.name: set(stack.resources) for stack in used(read_assembly(assembly))}
+    wanted = used(assembly)
     stacks = {name: stack for name, stack in terminal.stacks().items() if name.startswith(f"{prefix}-")}
-    assert stacks.keys() == wanted.keys()
+    assert stacks.keys() == {stack.name for stack in wanted}
     assert {stack["StackStatus"] for stack in stacks.values()} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
-    assert {name: set(terminal.resources(name)) for name in stacks} == wanted
-
-
-# What a service says of one resource, and under which name it says what a template calls otherwise.
-Read = Callable[[Terminal, str], Mapping[str, Any]]
-
-
-def only(found: list[Any]) -> Any:
-    assert len(found) == 1
-    return found[0]
-
-
-def queue_attributes(terminal: Terminal, url: str) -> dict[str, Any]:
-    found = terminal.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    return {**found, "RedrivePolicy": json.loads(found.get("RedrivePolicy", "{}"))}
-
-
-def listed(service: str, operation: str, key: str, argument: str, *, several: bool = False) -> Read:
-    """A resource as an operation describes it that takes its physical id, or a list of them."""
-
-    def read(terminal: Terminal, physical_id: str) -> Mapping[str, Any]:
-        found = getattr(terminal.client(service), operation)(**{argument: [physical_id] if several else physical_id})
-        one: Mapping[str, Any] = only(found[key]) if isinstance(found[key], list) else found[key]
-        return one
-
-    return read
-
-
-def alarms(terminal: Terminal, name: str) -> Any:
-    return only(terminal.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"])
-
-
-def log_group(terminal: Terminal, name: str) -> Any:
-    found = terminal.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return only([group for group in found if group["logGroupName"] == name])
-
-
-READ_BACK: dict[str, tuple[Read, dict[str, str]]] = {
-    "AWS::RDS::DBInstance": (
-        listed("rds", "describe_db_instances", "DBInstances", "DBInstanceIdentifier"),
-        {
-            "DBInstanceClass": "DBInstanceClass",
-            "MultiAZ": "MultiAZ",
-            "StorageEncrypted": "StorageEncrypted",
-            "DeletionProtection": "DeletionProtection",
-            "BackupRetentionPeriod": "BackupRetentionPeriod",
-            "EngineVersion": "EngineVersion",
-        },
-    ),
-    "AWS::AutoScaling::AutoScalingGroup": (
-        listed(
-            "autoscaling",
-            "describe_auto_scaling_groups",
-            "AutoScalingGroups",
-            "AutoScalingGroupNames",
-            several=True,
-        ),
-        {"MinSize": "MinSize", "MaxSize": "MaxSize", "HealthCheckType": "HealthCheckType"},
-    ),
-    "AWS::ElastiCache::ReplicationGroup": (
-        listed("elasticache", "describe_replication_groups", "ReplicationGroups", "ReplicationGroupId"),
-        {
-            "TransitEncryptionEnabled": "TransitEncryptionEnabled",
-            "AtRestEncryptionEnabled": "AtRestEncryptionEnabled",
-            "CacheNodeType": "CacheNodeType",
-        },
-    ),
-    "AWS::Lambda::Function": (
-        listed("lambda", "get_function", "Configuration", "FunctionName"),
-        {"Timeout": "Timeout", "MemorySize": "MemorySize", "Handler": "Handler", "Runtime": "Runtime"},
-    ),
-    "AWS::SQS::Queue": (
-        queue_attributes,
-        {"VisibilityTimeout": "VisibilityTimeout", "MessageRetentionPeriod": "MessageRetentionPeriod"},
-    ),
-    "AWS::EC2::Subnet": (
-        listed("ec2", "describe_subnets", "Subnets", "SubnetIds", several=True),
-        {"CidrBlock": "CidrBlock", "AvailabilityZone": "AvailabilityZone"},
-    ),
-    "AWS::EC2::Volume": (
-        listed("ec2", "describe_volumes", "Volumes", "VolumeIds", several=True),
-        {"Size": "Size", "Encrypted": "Encrypted", "VolumeType": "VolumeType"},
-    ),
-    "AWS::ElasticLoadBalancingV2::TargetGroup": (
-        listed("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupArns", several=True),
-        {"Port": "Port", "Protocol": "Protocol", "HealthCheckPath": "HealthCheckPath"},
-    ),
-    "AWS::CloudWatch::Alarm": (
-        alarms,
-        {"Threshold": "Threshold", "EvaluationPeriods": "EvaluationPeriods", "MetricName": "MetricName"},
-    ),
-    "AWS::Logs::LogGroup": (log_group, {"RetentionInDays": "retentionInDays"}),
-    "AWS::SSM::Parameter": (
-        listed("ssm", "get_parameter", "Parameter", "Name"),
-        {"Value": "Value", "Type": "Type"},
-    ),
-}
-
-
-def same(template: Any, service: Any) -> bool:
-    """Services answer with numbers and booleans where templates have text, or the other way round."""
-
-    def plain(value: Any) -> str:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return f"{float(value):g}" if number else str(value).lower()
-
-    if plain(template) == plain(service):
-        return True
-    try:
-        return float(template) == float(service)
-    except (TypeError, ValueError):
-        return False
-
-
-def read_back(terminal: Terminal, assembly: Path) -> tuple[set[tuple[str, str]], list[str]]:
-    """What was compared of the table above, and what differs from the templates."""
-    compared, different = set(), []
-    for stack in used(read_assembly(assembly)):
-        deployed = terminal.resources(stack.name)
-        for logical_id, resource in stack.resources.items():
-            reader, names = READ_BACK.get(resource["Type"], (None, {}))
-            literal = {
-                property: value
-                for property, value in resource.get("Properties", {}).items()
-                if property in names and isinstance(value, str | int | float)
-            }
-            if reader is None or not literal:
-                continue
-            found = reader(terminal, deployed[logical_id]["PhysicalResourceId"])
-            for property, value in literal.items():
-                compared.add((resource["Type"], property))
-                if not same(value, found.get(names[property])):
-                    different.append(f"{stack.name}/{logical_id} {property}: {value!r}, {found.get(names[property])!r}")
-    return compared, different
-
-
-def place_an_order(terminal: Terminal, name: str) -> None:
-    """Told as the application tells it: the facts into the bucket, the event to the topic; a worker does the rest."""
-    s3, values = terminal.client("s3"), terminal.client("ssm")
-    bucket, topic = (
-        values.get_parameter(Name=f"/{name}/{path}")["Parameter"]["Value"] for path in ("files/bucket", "events/topic")
-    )
-    event = happened("order.placed", order_id=4711)
-    facts = {
-        "order": {
-            "id": "4711",
-            "placed_at": event.at,
-            "lines": [{"name": "Lamp", "quantity": 2, "price_cents": 1250}],
-            "total_cents": 2500,
-        },
-        "customer": {"name": "Ada", "email": "ada@example.com"},
-    }
-    s3.put_object(Bucket=bucket, Key=event.document_key, Body=json.dumps(facts))
-    terminal.client("sns").publish(TopicArn=topic, Message=encode(event))
-    eventually(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="invoices/").get("Contents"))
-    assert s3.get_object(Bucket=bucket, Key="invoices/4711.pdf")["Body"].read().startswith(b"%PDF")
-    for found in s3.list_objects_v2(Bucket=bucket)["Contents"]:
-        s3.delete_object(Bucket=bucket, Key=found["Key"])
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, "did not happen within a minute"
-        time.sleep(0.2)
+    there = []
+    for stack in wanted:
+        ids = {name: found["PhysicalResourceId"] for name, found in terminal.resources(stack.name).items()}
+        assert ids.keys() == stack.resources.keys()
+        there.append(read_back.Stack(stack.name, stacks[stack.name]["StackId"], stack.template, ids))
+    return there
 
 
 INVENTORY: dict[str, tuple[str, str, str, dict[str, Any]]] = {
@@ -397,85 +266,96 @@ def inventory(terminal: Terminal) -> dict[str, int]:
     return {resource_type: count for resource_type, count in sorted(counts.items()) if count}
 
 
-def test_five_stages_side_by_side_leave_nothing(terminal: Terminal, assembled: Assembled) -> None:
+def test_five_stages_side_by_side_leave_nothing(
+    terminal: Terminal, assembled: Assembled, database_url: str, tmp_path: Path
+) -> None:
     before = inventory(terminal)
     sides = {f"side{stage}": assembled("sandbox", stage, f"side{stage}") for stage in NUMBERS}
-    for assembly in sides.values():
-        terminal.deploy(assembly)
+    *others, last = sides
+    terminal.deploy(sides[last])  # brings what all of them run
+    with ThreadPoolExecutor() as at_once:
+        list(at_once.map(terminal.deploy, [sides[name] for name in others]))
     for name, assembly in sides.items():
         check_deployed(terminal, assembly, name)
-    move_with_care(terminal)
-    terminal.blueprint("destroy", "sandbox", "--name", "side2", "--yes")
-    for name, assembly in sides.items():
-        if f"{name}-data" in terminal.stacks():
-            terminal.cdk("destroy", f"{name}-data", "--force", assembly=assembly)  # and whatever stands on it
-            terminal.empty_buckets(name)  # access logs, up to this moment; `blueprint destroy` does that by itself
-            terminal.client("cloudformation").delete_stack(StackName=f"{name}-network")
-    eventually(lambda: not terminal.stacks())
+    buy_from_a_real_shop(terminal, last, database_url, tmp_path / "shop")
+    terminal.blueprint("destroy", "sandbox", "--name", last, "--yes")
+    for name in others:
+        for stack in reversed(used(sides[name])):
+            terminal.delete(stack.name)
+    assert terminal.stacks() == {}
     assert inventory(terminal) == before
 
 
-def move_with_care(terminal: Terminal) -> None:
-    """Two steps with `blueprint deploy`: 2 -> 3 only once the rows are said to be moved, 3 -> 4 in two passes."""
-    step = [
-        "deploy",
-        "sandbox",
-        "--name",
-        "side2",
-        "--stage",
-        "3",
-        "--yes",
-        "--reason",
-        "rows and files were moved first",
-    ]
-    assert "/side2/database/active says nothing" in terminal.blueprint(*step, code=1)
-    values = {"/side2/database/active": "host", "/side2/files/active": "bucket"}
-    for name, value in values.items():
-        terminal.client("ssm").put_parameter(Name=name, Value=value, Type="String")
-    assert "/side2/database/active says host" in terminal.blueprint(*step, code=1)
-    terminal.client("ssm").put_parameter(Name="/side2/database/active", Value="managed", Overwrite=True)
-    terminal.blueprint(*step)
-    said = terminal.blueprint("deploy", "sandbox", "--name", "side3", "--stage", "4", "--yes")
-    assert "Pass 1 of 2" in said
-    assert "Pass 2 of 2" in said
-    assert {"side2-web", "side3-edge"} <= terminal.stacks().keys()
+def buy_from_a_real_shop(terminal: Terminal, name: str, database_url: str, folder: Path) -> None:
+    """A host on this machine, which hands its work over as the deployed ones would: deployed workers do it."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        seed.fill(connection, 20)
+    variables = {
+        **terminal.running.variables,
+        "DATABASE_URL": database_url,
+        "FILES_BUCKET": terminal.parameter(f"/{name}/files/bucket"),
+        "EVENTS_TOPIC": terminal.parameter(f"/{name}/events/topic"),
+    }
+    with opened(variables, folder, hosts=1, relay=True) as [url]:
+        said = terminal.blueprint("smoke", "sandbox", "--name", name, "--url", url)
+    assert re.search("^ok +invoice", said, re.MULTILINE), said
+    said = terminal.blueprint("sandbox", "status", "--folder", str(terminal.sandbox))
+    assert re.search(rf"{name}-\S+InvoiceJobFunction\S+ +1 +0", said), said
+
+
+REASON = "rows and files were moved first, and looked at twice"
 
 
 def test_one_environment_goes_up_and_down_in_place(terminal: Terminal, assembled: Assembled, tmp_path: Path) -> None:
     file = tmp_path / "evolve.toml"
     zone = terminal.client("route53").create_hosted_zone(Name="evolve.example.com", CallerReference="evolve")
-    zone_id = zone["HostedZone"]["Id"].rpartition("/")[2]
-    file.write_text(PROTECTED.format(zone=zone_id), encoding="utf-8")
-    at = {stage: assembled(str(file), stage) for stage in UP}
+    file.write_text(PROTECTED.format(zone=zone["HostedZone"]["Id"].rpartition("/")[2]), encoding="utf-8")
+    terminal.blueprint("pin", str(file))
+    at = {stage: assembled(str(file), stage) for stage in NUMBERS}
     before = inventory(terminal)
     journey = Journey(terminal)
 
-    for stage in UP:
+    def deploy(stage: int, *words: str, code: int = 0) -> str:
+        options = ["--stage", str(stage), "--yes", "--reason", REASON]
+        said = terminal.blueprint("deploy", str(file), *options, *words, code=code)
+        if not code:
+            journey.arrive(at[stage])
+        return said
+
+    for stage in (1, 2):
         terminal.deploy(at[stage])
         journey.arrive(at[stage])
-    place_an_order(terminal, "evolve")
-    for stage in DOWN:
-        if stage == 2:
-            unprotect_load_balancers(terminal)  # as docs/moving-between-stages.md has it
-        terminal.deploy_downwards(at[stage], after=at[stage + 1])
-        journey.arrive(at[stage])
-    table = {(resource_type, property) for resource_type, (_, names) in READ_BACK.items() for property in names}
-    assert journey.compared == table, "a row of the table that nothing was compared with"
+    terminal.set(database_active="host")
+    assert "/evolve/database/active says host" in deploy(3, code=1)
+    terminal.set(database_active="managed", files_active="bucket")
+    deploy(3)
+    assert "Pass 2 of 2" in deploy(4)
+    terminal.deploy(at[5])
+    journey.arrive(at[5])
+    refused = deploy(4, code=1)
+    assert "hosts still hand work over" in refused
+    assert "say so with --drained" in refused
+    terminal.client("ssm").delete_parameter(Name="/evolve/events/topic")
+    deploy(4, "--drained")
+    assert "Pass 2 of 2" in deploy(3)
+    unprotect_load_balancers(terminal)  # as docs/moving-between-stages.md has it
+    deploy(2)
 
-    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[DOWN[-1]], code=1)
+    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[2], code=1)
     assert "while TerminationProtection is enabled" in refused
     unprotect_stacks(terminal)
-    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[DOWN[-1]], code=1)
+    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[2], code=1)
     assert "Cannot delete protected DB Instance" in refused
     unprotect_databases(terminal)
-    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[DOWN[-1]], code=1)
+    refused = terminal.cdk("destroy", "--all", "--force", assembly=at[2], code=1)
     assert "has dependencies and cannot be deleted" in refused
     journey.terminate_hosts()  # which stayed, and so did the network below them
-    terminal.cdk("destroy", "--all", "--force", assembly=at[DOWN[-1]])
+    terminal.blueprint("destroy", str(file), "--yes")
     assert terminal.stacks() == {}
     more = Counter(inventory(terminal))
     more.subtract(before)
-    assert {resource_type: count for resource_type, count in more.items() if count} == journey.retained
+    record = Counter({"AWS::SSM::Parameter": 1})  # who moved it last, and why
+    assert {resource_type: count for resource_type, count in more.items() if count} == journey.retained + record
     assert terminal.all("rds", "describe_db_snapshots", "DBSnapshots"), "the database went without a last snapshot"
 
 
@@ -486,26 +366,22 @@ class Journey:
     terminal: Terminal
     ids: dict[str, str] = field(default_factory=dict)
     keep: dict[str, str] = field(default_factory=dict)
-    compared: set[tuple[str, str]] = field(default_factory=set)
 
     def arrive(self, assembly: Path) -> None:
         """All that must hold after each move."""
-        check_deployed(self.terminal, assembly, "evolve")
+        there = check_deployed(self.terminal, assembly, "evolve")
+        assert read_back.differences(there, self.terminal.client) == []
         # Of an empty stack, which is never deployed, the command line always says that it differs.
-        deployed_stacks = [stack.name for stack in used(read_assembly(assembly))]
-        self.terminal.cdk("diff", "--fail", "--exclusively", *deployed_stacks, assembly=assembly)
+        self.terminal.cdk("diff", "--fail", "--exclusively", *(stack.name for stack in there), assembly=assembly)
         before, self.ids = self.ids, {}
-        for stack in used(read_assembly(assembly)):
-            for logical_id, deployed in self.terminal.resources(stack.name).items():
-                name, physical_id = f"{stack.name}/{logical_id}", deployed["PhysicalResourceId"]
-                if deployed["ResourceType"] in STATEFUL:
+        for stack in there:
+            for logical_id, body in stack.template["Resources"].items():
+                name, physical_id = f"{stack.name}/{logical_id}", stack.physical_ids[logical_id]
+                if body["Type"] in STATEFUL:
                     self.ids[name] = physical_id
                     assert before.get(name, physical_id) == physical_id, f"{name} is another one now"
-                if stack.resources[logical_id].get("DeletionPolicy", "Delete").startswith("Retain"):
-                    self.keep[physical_id] = deployed["ResourceType"]
-        compared, different = read_back(self.terminal, assembly)
-        assert not different
-        self.compared |= compared
+                if body.get("DeletionPolicy", "Delete").startswith("Retain"):
+                    self.keep[physical_id] = body["Type"]
 
     def terminate_hosts(self) -> None:
         ec2 = self.terminal.client("ec2")
@@ -518,13 +394,9 @@ class Journey:
             del self.keep[host]
 
     @property
-    def retained(self) -> dict[str, int]:
+    def retained(self) -> Counter[str]:
         """How many of each type the templates' policies leave, of those that can be counted."""
-        return {
-            resource_type: count
-            for resource_type, count in Counter(self.keep.values()).items()
-            if resource_type in {*INVENTORY, *COUNTED_APART}
-        }
+        return Counter(kind for kind in self.keep.values() if kind in {*INVENTORY, *COUNTED_APART})
 
 
 def unprotect_load_balancers(terminal: Terminal) -> None:
@@ -560,20 +432,12 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     script = script.replace("blueprint sandbox up", f"blueprint sandbox up --port {free_port()}")
     script = re.sub(r"blueprint sandbox (\w+)", rf"blueprint sandbox \1 --folder {folder}", script)
     path = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
+    variables = {**os.environ, "PATH": path, "CDK_DISABLE_VERSION_CHECK": "1"}
     try:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=ROOT,
-            env={**os.environ, "PATH": path, "CDK_DISABLE_VERSION_CHECK": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        code, said = run(["bash", "-euo", "pipefail", "-c", script], ROOT, variables, TUTORIAL_SECONDS)
     finally:
         left = Local(folder).down()
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert re.search(r"-AnalyticsJobFunction\S+ +1 +0", done.stdout), "a worker has worked once"
-    assert "Destroyed: shop" in done.stdout
+    assert code == 0, said[-6000:]
+    assert re.search(r"-AnalyticsJobFunction\S+ +1 +0", said), "a worker has worked once"
+    assert "Destroyed: shop" in said
     assert left is None, "the tutorial ends what it started"
