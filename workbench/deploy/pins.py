@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 from blueprint.environment import Environment, load
@@ -73,10 +73,13 @@ def write(file: Path, values: Mapping[str, str]) -> None:
     changed = rewritten(text, values)
     if _without(text, values) != _without(changed, values):
         raise Refused(f"{file} would change in more than its pins; write under [{TABLE}]: {_lines(values)}")
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.stem}-", suffix=".toml", delete=False) as beside:
+    with TemporaryDirectory() as elsewhere:  # beside the file it would be another environment of its name
+        draft = Path(elsewhere) / file.name
+        draft.write_bytes(changed.encode())
+        load(str(draft))
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as beside:
         beside.write(changed.encode())
     try:
-        load(beside.name)
         os.chmod(beside.name, file.stat().st_mode)
         os.replace(beside.name, file)
     finally:

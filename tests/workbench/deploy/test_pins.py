@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blueprint.environment import ENVIRONMENTS, BadEnvironment
+from blueprint.environment import ENVIRONMENTS, BadEnvironment, load
 from workbench.cli import main
-from workbench.deploy import Refused
+from workbench.deploy import Refused, pins
 from workbench.deploy.live import Aws
 from workbench.deploy.pins import rewritten, write
 
@@ -74,6 +75,15 @@ def test_what_would_be_no_valid_environment_is_never_written(environment_file: C
         write(file, {"image": "no image"})
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_is_no_neighbour_of_its_own_draft(
+    environment_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = environment_file('account = "123456789012"')
+    monkeypatch.setattr(pins, "load", partial(load, folder=file.parent))
+    write(file, IMAGE)
+    assert load(str(file)).pins.image == IMAGE["image"]
 
 
 def test_a_link_stays_a_link_and_rights_stay_as_they_were(

@@ -30,6 +30,7 @@ from shop import seed
 from tests.shop.shapes import opened
 from tests.test_docs import commands
 from tests.workbench.sandbox import read_back
+from workbench.deploy.pins import NEWEST
 from workbench.facts.stateful import STATEFUL
 from workbench.lab.servers import free_port
 from workbench.sandbox.local import REGION, Local, Running
@@ -52,8 +53,8 @@ hosted_zone_id = "{zone}"
 alarm_email = "oncall@example.com"
 budget_usd = 1000
 [pins]
-image = "ami-00000000000000000"
-edge_prefix_list = "pl-00000000"
+image = "{image}"
+edge_prefix_list = "{edge_prefix_list}"
 """
 
 
@@ -303,14 +304,23 @@ def buy_from_a_real_shop(terminal: Terminal, name: str, database_url: str, folde
     assert re.search(rf"{name}-\S+InvoiceJobFunction\S+ +1 +0", said), said
 
 
+def of_this_account(terminal: Terminal) -> dict[str, str]:
+    """What somebody has to make or look up before production is deployed; a local AWS makes up its ids."""
+    zone = terminal.client("route53").create_hosted_zone(Name="evolve.example.com", CallerReference="evolve")
+    lists = terminal.all("ec2", "describe_managed_prefix_lists", "PrefixLists")
+    return {
+        "zone": zone["HostedZone"]["Id"].rpartition("/")[2],
+        "image": terminal.parameter(NEWEST),
+        "edge_prefix_list": next(each["PrefixListId"] for each in lists if "origin-facing" in each["PrefixListName"]),
+    }
+
+
 REASON = "rows and files were moved first, and looked at twice"
 
 
 def test_one_environment_goes_up_and_down_in_place(terminal: Terminal, assembled: Assembled, tmp_path: Path) -> None:
     file = tmp_path / "evolve.toml"
-    zone = terminal.client("route53").create_hosted_zone(Name="evolve.example.com", CallerReference="evolve")
-    file.write_text(PROTECTED.format(zone=zone["HostedZone"]["Id"].rpartition("/")[2]), encoding="utf-8")
-    terminal.blueprint("pin", str(file))
+    file.write_text(PROTECTED.format(**of_this_account(terminal)), encoding="utf-8")
     at = {stage: assembled(str(file), stage) for stage in NUMBERS}
     before = inventory(terminal)
     journey = Journey(terminal)
