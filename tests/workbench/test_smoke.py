@@ -63,6 +63,7 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        assert seconds > 0, "who waits for nothing waits for ever"
         self.now += seconds
 
 

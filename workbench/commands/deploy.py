@@ -87,7 +87,11 @@ def _deploy(options: argparse.Namespace) -> int:
     say(f"Account {caller.account}, as {caller.arn}. Writing the templates ...")
     with planning.own_folder(environment.name) as folder:
         plan = planning.plan(
-            environment, live, folder, lambda stage: load(options.environment, stage=str(stage), name=options.name)
+            environment,
+            live,
+            folder,
+            lambda stage: load(options.environment, stage=str(stage), name=options.name),
+            bundle=not options.dry_run,
         )
         if plan.is_done:
             say(f"{environment.name} is already so; nothing to do.")

@@ -88,10 +88,12 @@ def _is_prepared(stack: StackTemplate, outlook: Outlook, live: Live, run: Run, r
 def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
     """What one call deploys: going up, neighbours about which there is nothing to ask; everything else alone.
 
+    What is so already needs no call.
     An empty stack ends a group, since the command line knows the order only by the whole chain, and is not told of one
     that was not there: if somebody has made it meanwhile, it would be deleted.
     """
-    stacks = [stack for role in outlook.order if (stack := outlook.after.stack(role)) is not None]
+    wanted = (outlook.after.stack(role) for role in outlook.order)
+    stacks = [stack for stack in wanted if stack is not None and not is_same(outlook.before.stack(stack.role), stack)]
 
     def alone(stack: StackTemplate) -> bool:
         return outlook.down or not stack.resources or is_judged(stack, outlook)
@@ -106,7 +108,11 @@ def groups(outlook: Outlook) -> Iterator[list[StackTemplate]]:
 def is_judged(stack: StackTemplate, outlook: Outlook) -> bool:
     """Whether there is something that CloudFormation may say: of a stack that exists and stays, anything differs."""
     there = outlook.before.stack(stack.role)
-    return there is not None and bool(stack.resources) and told(there) != told(stack)
+    return there is not None and bool(stack.resources) and not is_same(there, stack)
+
+
+def is_same(there: StackTemplate | None, wanted: StackTemplate) -> bool:
+    return there is not None and told(there) == told(wanted)
 
 
 def told(stack: StackTemplate) -> tuple[object, ...]:

@@ -488,16 +488,11 @@ def role(account: Account, id: str, wanted: Mapping[str, Any]) -> Found:
 
 
 def policy(account: Account, _: str, wanted: Mapping[str, Any]) -> Found:
-    """Its text in the roles that have it."""
+    """Its text in the roles that must have it; of those that must not, other environments have one of its name."""
     name, roles = wanted["PolicyName"], wanted["Roles"]
-    with_it = [
-        each["RoleName"]
-        for each in account.ask("iam", "list_roles")["Roles"]
-        if name in account.ask("iam", "list_role_policies", RoleName=each["RoleName"])["PolicyNames"]
-    ]
-    texts = [account.ask("iam", "get_role_policy", RoleName=each, PolicyName=name) for each in with_it]
+    texts = [account.ask("iam", "get_role_policy", RoleName=role, PolicyName=name) for role in roles]
     assert all(text["PolicyDocument"] == texts[0]["PolicyDocument"] for text in texts)
-    return {**texts[0], "Roles": with_it if {*with_it} != {*roles} else roles}
+    return {**texts[0], "Roles": roles}
 
 
 def managed_policy(account: Account, id: str, _: Mapping[str, Any]) -> Found:

@@ -277,7 +277,7 @@ def test_five_stages_side_by_side_leave_nothing(
     with ThreadPoolExecutor() as at_once:
         list(at_once.map(terminal.deploy, [sides[name] for name in others]))
     for name, assembly in sides.items():
-        check_deployed(terminal, assembly, name)
+        assert read_back.differences(check_deployed(terminal, assembly, name), terminal.client) == []
     buy_from_a_real_shop(terminal, last, database_url, tmp_path / "shop")
     terminal.blueprint("destroy", "sandbox", "--name", last, "--yes")
     for name in others:
