@@ -63,10 +63,12 @@ async def nothing_owed(cache: Cache) -> bool:
 
 
 async def kept(raw: Any, key: str = "key") -> bytes | None:
-    """What the cache holds, once what is being filled in has arrived."""
-    await asyncio.sleep(0.1)
-    found = await asyncio.to_thread(raw.get, key)
-    return None if found is None else bytes(found)
+    """What the cache holds, once what is being filled in has arrived; nothing, if that takes longer than a second."""
+    for _ in range(10):
+        await asyncio.sleep(0.1)
+        if (found := await asyncio.to_thread(raw.get, key)) is not None:
+            return bytes(found)
+    return None
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"shop.cache.{limit}", 5.0)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_value_is_loaded_once_and_then_comes_from_the_cache(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source()
@@ -102,6 +105,7 @@ def test_without_nodes_everything_is_simply_loaded() -> None:
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_entries_made_together_do_not_end_together(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         async with cached(valkey.nodes) as cache:
@@ -128,6 +132,7 @@ def test_200_who_miss_at_once_are_one_question_of_each_process(valkey: Valkey, r
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_those_who_wait_are_answered_when_the_first_one_leaves(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source(seconds=0.2)
@@ -143,6 +148,7 @@ def test_those_who_wait_are_answered_when_the_first_one_leaves(valkey: Valkey, r
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_error_reaches_all_who_wait_and_is_not_kept(valkey: Valkey, raw: Any) -> None:
     async def broken(fresh: bool) -> bytes:
         await asyncio.sleep(0.05)
@@ -159,6 +165,7 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(valkey: Valkey, raw: Any)
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_carries_a_write_of_his_own_is_given_nothing_that_others_read_before(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source(b"old")
@@ -172,6 +179,7 @@ def test_who_carries_a_write_of_his_own_is_given_nothing_that_others_read_before
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_after_a_write_the_primary_answers_until_the_tombstone_is_gone(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source(b"old")
@@ -192,6 +200,7 @@ def test_after_a_write_the_primary_answers_until_the_tombstone_is_gone(valkey: V
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_reader_who_began_before_the_write_fills_nothing_in(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source(b"old", seconds=0.3)
@@ -208,6 +217,7 @@ def test_a_reader_who_began_before_the_write_fills_nothing_in(valkey: Valkey, ra
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_in_the_process_of_the_writer_nobody_joins_a_question_from_before_the_write(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
         source = Source(b"old", seconds=0.3)
@@ -224,6 +234,7 @@ def test_in_the_process_of_the_writer_nobody_joins_a_question_from_before_the_wr
     asyncio.run(test())
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_reader_slower_than_a_tombstone_keeps_what_he_has_read_to_himself(
     valkey: Valkey, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
