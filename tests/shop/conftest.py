@@ -46,6 +46,13 @@ def new_postgres(tmp_path_factory: pytest.TempPathFactory) -> NewPostgres:
     return make
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where how fast the cache answers is not in question: a busy machine is no failure."""
+    for limit in ("BUDGET", "PATIENCE"):
+        monkeypatch.setattr(f"shop.cache.{limit}", 5.0)
+
+
 @pytest.fixture(scope="session")
 def mortal_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     cluster = Valkey(tmp_path_factory.mktemp("mortal"))

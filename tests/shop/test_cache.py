@@ -71,13 +71,6 @@ async def kept(raw: Any, key: str = "key") -> bytes | None:
     return None
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where how fast the cache answers is not in question: a busy machine is no failure."""
-    for limit in ("BUDGET", "PATIENCE"):
-        monkeypatch.setattr(f"shop.cache.{limit}", 5.0)
-
-
 @pytest.mark.usefixtures("patient")
 def test_a_value_is_loaded_once_and_then_comes_from_the_cache(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:

@@ -31,6 +31,7 @@ def check(taken: list[Allowance], limit: int = 50) -> None:
     assert all(0 < allowance.reset_seconds <= 3600 for allowance in taken)
 
 
+@pytest.mark.usefixtures("patient")
 def test_200_parallel_takes_from_two_processes_are_counted_exactly_in_the_cache(
     database_url: str, valkey: Valkey
 ) -> None:
