@@ -18,6 +18,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from workbench.deploy.leftovers import SHIELDS
 from workbench.synth import ROOT
 
 REGION = "eu-west-1"
@@ -942,6 +943,15 @@ def pass_on_schedule(monkeypatch: pytest.MonkeyPatch, at: datetime = LATER) -> d
     monkeypatch.setattr(import_module("sweep"), "datetime", Then)
     report: dict[str, Any] = import_module("handler").handler({}, Context())
     return report
+
+
+@pytest.mark.usefixtures("calls")
+def test_what_the_teardown_finds_locked_is_what_a_destroy_by_hand_does() -> None:
+    """Two tables, since the function carries nothing but itself to AWS."""
+    locks = import_module("removers").LOCKS
+    assert {type_: set(lock.by_hand.format(id="shop-1").split()) for type_, lock in locks.items()} == {
+        type_: {*shield.command.split(), shield.name, "shop-1"} for type_, shield in SHIELDS.items()
+    }
 
 
 @pytest.mark.parametrize(("hours_left", "mails"), [(25, 0), (23, 1), (19, 0)])

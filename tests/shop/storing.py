@@ -13,6 +13,7 @@ from shop.settings import load
 from workbench.lab.servers import Postgres
 
 NewPostgres = Callable[[Path], Postgres]
+TURN = 0.01
 
 
 @asynccontextmanager
@@ -32,6 +33,25 @@ async def cached(nodes: str = "") -> AsyncIterator[Cache]:
         yield cache
     finally:
         await cache.close()
+
+
+@asynccontextmanager
+async def loop_time() -> AsyncIterator[Callable[[], float]]:
+    """Seconds as this event loop had them. Where a busy machine lets it stand still, its clock stands still, too: what
+    takes longer by it than it may has waited for something else."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(TURN)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    try:
+        yield lambda: turns * TURN
+    finally:
+        counting.cancel()
 
 
 async def until(true: Callable[[], Awaitable[object]], seconds: float = 20) -> None:

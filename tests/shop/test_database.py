@@ -18,7 +18,7 @@ from shop.database import Database, parse
 from shop.problems import Problem
 from shop.settings import load
 from tests.shop.running import refused
-from tests.shop.storing import NewPostgres, opened, until
+from tests.shop.storing import NewPostgres, loop_time, opened, until
 from workbench.lab.servers import LOOPBACK, Postgres, free_port
 
 pytestmark = pytest.mark.slow
@@ -112,11 +112,10 @@ def test_a_statement_that_takes_too_long_is_stopped_and_the_visitor_may_come_aga
     monkeypatch.setattr(module, "OPTIONS", module.OPTIONS.replace("statement_timeout=5s", "statement_timeout=1s"))
 
     async def test() -> None:
-        async with opened(database_url) as database:
-            began = time.monotonic()
+        async with opened(database_url) as database, loop_time() as now:
             problem = await refused(database.read("select pg_sleep(60)"), 503, "database-unavailable")
             assert problem.headers == {"Retry-After": "5"}
-            assert 0.9 < time.monotonic() - began < 2.5
+            assert now() < 2.5
             assert await database.read("select 1 as one") == [{"one": 1}]
 
     asyncio.run(test())
@@ -165,9 +164,9 @@ def test_without_a_primary_nothing_opens() -> None:
     async def test() -> None:
         for smallest in ("0", "1"):
             settings = load({**nowhere, "DATABASE_POOL_MIN": smallest})
-            began = time.monotonic()
-            await refused(Database.connect(settings), 503, "database-unavailable")
-            assert time.monotonic() - began < 4
+            async with loop_time() as now:
+                await refused(Database.connect(settings), 503, "database-unavailable")
+                assert now() < 4
 
     asyncio.run(test())
 
@@ -201,15 +200,15 @@ def test_a_primary_that_was_away_for_long_is_used_again_within_seconds(alone: Po
 
     async def test() -> None:
         limits = {"DATABASE_POOL_MIN": "4", "DATABASE_POOL_TIMEOUT_MS": "200"}
-        async with opened(alone.url("postgres"), **limits) as database:
+        async with opened(alone.url("postgres"), **limits) as database, loop_time() as now:
             alone.stop(CRASH)
-            began = time.monotonic()
-            while time.monotonic() < began + 8:  # pauses that double each time would be eight seconds long by now
+            began = now()
+            while now() < began + 8:  # pauses that double each time would be eight seconds long by now
                 assert not await answers(database)
             await asyncio.to_thread(alone.start)
-            began = time.monotonic()
+            began = now()
             await until(lambda: answers(database))
-            assert time.monotonic() - began < 4
+            assert now() - began < 4
 
     asyncio.run(test())
 
@@ -274,17 +273,18 @@ def test_a_replica_that_dies_costs_no_visitor_an_answer_and_is_used_again_when_i
         return await port(database) == replica.port
 
     async def test() -> None:
-        async with opened(primary.url("postgres"), replica.url("postgres"), DATABASE_POOL_MIN="4") as database:
+        urls = primary.url("postgres"), replica.url("postgres")
+        async with opened(*urls, DATABASE_POOL_MIN="4") as database, loop_time() as now:
             assert await port(database) == replica.port
             replica.stop(CRASH)
-            began = time.monotonic()
+            began = now()
             assert await asyncio.gather(*(port(database) for _ in range(50))) == [primary.port] * 50
-            assert time.monotonic() - began < 3
+            assert now() - began < 3
             assert database.gauges()["ReplicaFallbacks"] >= 1
-            began = time.monotonic()
+            began = now()
             for _ in range(200):  # the breaker is open now: nobody waits for it
                 await port(database)
-            assert time.monotonic() - began < 2
+            assert now() - began < 2
             await asyncio.to_thread(replica.start)
             await until(lambda: back(database))
 
@@ -383,9 +383,9 @@ def test_a_database_token_is_signed_here_and_fast(monkeypatch: pytest.MonkeyPatc
         assert token.startswith("db.example.com:5432/?Action=connect&DBUser=shop_app&")
         assert "X-Amz-Expires=900" in token
         assert "%2Feu-central-1%2Frds-db%2Faws4_request" in token
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(20):
             aws.database_token("db.example.com", 5432, "shop_app")
-        assert (time.perf_counter() - began) / 20 < 0.05
+        assert (time.process_time() - began) / 20 < 0.05
     finally:
         aws.client.cache_clear()

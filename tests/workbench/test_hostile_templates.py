@@ -30,11 +30,11 @@ MERGES = "\n".join(["a0: &a0 {x: 1}"] + [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{
 
 
 def unreadable(path: Path, reason: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UnreadableTemplateError, match=reason) as refused:
         read_assembly(path)
     assert str(path.name) in str(refused.value)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -309,9 +309,9 @@ def test_conditions_that_double_with_each_step_do_not_fill_the_memory() -> None:
         conditions[f"C{number}"] = {"Fn::And": [{"Condition": f"C{number - 1}"}] * 2}
     value = {"Fn::If": ["C25", "a", "b"]}
     read = lone({"A": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": value}}}, Conditions=conditions)
-    started = time.monotonic()
+    started = time.process_time()
     compared(read, read)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_values_that_lead_from_stack_to_stack_without_end_are_refused() -> None:
@@ -337,9 +337,9 @@ def test_two_templates_of_500_resources_are_compared_in_two_seconds(production: 
     before, after = large(3), large(4)
     assert len(resources(after)) > 500
     compared(before, before)  # whatever is read only once
-    started = time.monotonic()
+    started = time.process_time()
     compare(facts("before", before, LOW), facts("after", after, LOW))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 # --- anything --------------------------------------------------------------------------------------------------------

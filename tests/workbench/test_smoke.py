@@ -137,7 +137,7 @@ class Pretend:
 
 
 @contextmanager
-def listening(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+def listening(answer: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
     """A server that does this with each request."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -381,10 +381,12 @@ def test_where_nobody_listens_it_does_not_wait_longer_than_it_may(clock: Clock) 
 
 
 def test_a_server_that_never_answers_is_left_in_time() -> None:
-    with listening(lambda _: time.sleep(3)) as url:
+    done = threading.Event()
+    with listening(lambda _: done.wait(60)) as url:
         began = time.monotonic()
         results, _ = run(Site(url), patience=0.5)
-        assert time.monotonic() - began < 2
+        done.set()
+        assert time.monotonic() - began < 30
     assert "no answer: timed out" in results[0].text
     assert results[0].answered == "nothing"
 
@@ -394,7 +396,7 @@ def test_a_server_that_sends_for_ever_is_left_in_time() -> None:
         request.send_response(200)
         request.end_headers()
         try:
-            for _ in range(40):
+            for _ in range(600):
                 request.wfile.write(b".")
                 time.sleep(0.1)
         except OSError:
@@ -403,7 +405,7 @@ def test_a_server_that_sends_for_ever_is_left_in_time() -> None:
     with listening(drip) as url:
         began = time.monotonic()
         results, _ = run(Site(url), patience=0.5)
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 30
     assert "not complete after 0.5 s" in results[0].text
 
 

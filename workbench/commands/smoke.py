@@ -75,11 +75,7 @@ def _seconds(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    try:
-        return guarded(_smoke, options)
-    except KeyboardInterrupt:
-        complain("Stopped; what was asked until then is above.")
-        return FAILED
+    return guarded(_smoke, options)
 
 
 def _smoke(options: argparse.Namespace) -> int:

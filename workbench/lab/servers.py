@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(10_000, 20_000)
 SECONDS_TO_START = 60
 # For tests and laptops: small, and with what replication and the shop's own rules need.
 POSTGRESQL_CONF = f"""
@@ -98,9 +100,12 @@ class Process:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """One that nobody else is given while its server restarts: systems take ports for outgoing lines from 32768 on."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def listens(port: int) -> bool:
@@ -244,7 +249,7 @@ class Valkey:
             process.stop(how)
 
     def _free(self) -> int:
-        while (port := free_port()) > 55535 or listens(port + 10_000):  # the nodes talk to each other there
+        while listens((port := free_port()) + 10_000):  # the nodes talk to each other there
             pass
         return port
 

@@ -1,7 +1,7 @@
 """The real CDK command line and `blueprint` against the local AWS, as somebody at a terminal uses them.
 
-One server for the module. What is deployed is packed once: all stages and environments run the same code, so further
-assemblies only name it.
+One server for the module, and another one for the tutorial, which runs beside. What is deployed is packed once: all
+stages and environments run the same code, so further assemblies only name it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -267,6 +267,26 @@ def inventory(terminal: Terminal) -> dict[str, int]:
     return {resource_type: count for resource_type, count in sorted(counts.items()) if count}
 
 
+TUTORIAL = ROOT / "docs" / "sandbox.md"
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[tuple[int, str]]]:
+    """Its commands in one shell, as its reader has it, while other tests go on. Only the port and the folders are
+    others."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    lines = [line for block in commands(TUTORIAL.read_text(encoding="utf-8")) for line in block]
+    assert len(lines) > 8
+    script = "\n".join(lines)
+    script = script.replace("blueprint sandbox up", f"blueprint sandbox up --port {free_port()}")
+    script = re.sub(r"blueprint sandbox (\w+)", rf"blueprint sandbox \1 --folder {folder / 'sandbox'}", script)
+    path = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
+    variables = {**os.environ, "PATH": path, "CDK_DISABLE_VERSION_CHECK": "1", "CDK_OUTPUT": str(folder / "cdk.out")}
+    with ThreadPoolExecutor(1) as beside:
+        yield beside.submit(run, ["bash", "-euo", "pipefail", "-c", script], ROOT, variables, TUTORIAL_SECONDS)
+    assert Local(folder / "sandbox").down() is None, "the tutorial ends what it started"
+
+
 def test_five_stages_side_by_side_leave_nothing(
     terminal: Terminal, assembled: Assembled, database_url: str, tmp_path: Path
 ) -> None:
@@ -318,6 +338,7 @@ def of_this_account(terminal: Terminal) -> dict[str, str]:
 REASON = "rows and files were moved first, and looked at twice"
 
 
+@pytest.mark.usefixtures("tutorial")
 def test_one_environment_goes_up_and_down_in_place(terminal: Terminal, assembled: Assembled, tmp_path: Path) -> None:
     file = tmp_path / "evolve.toml"
     file.write_text(PROTECTED.format(**of_this_account(terminal)), encoding="utf-8")
@@ -430,24 +451,8 @@ def unprotect_databases(terminal: Terminal) -> None:
         rds.modify_db_instance(DBInstanceIdentifier=each["DBInstanceIdentifier"], DeletionProtection=False)
 
 
-TUTORIAL = ROOT / "docs" / "sandbox.md"
-
-
-def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
-    """In one shell, as its reader has it; only the port and the folder are others, so that two may run at a time."""
-    folder = tmp_path / "sandbox"
-    lines = [line for block in commands(TUTORIAL.read_text(encoding="utf-8")) for line in block]
-    assert len(lines) > 8
-    script = "\n".join(lines)
-    script = script.replace("blueprint sandbox up", f"blueprint sandbox up --port {free_port()}")
-    script = re.sub(r"blueprint sandbox (\w+)", rf"blueprint sandbox \1 --folder {folder}", script)
-    path = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
-    variables = {**os.environ, "PATH": path, "CDK_DISABLE_VERSION_CHECK": "1"}
-    try:
-        code, said = run(["bash", "-euo", "pipefail", "-c", script], ROOT, variables, TUTORIAL_SECONDS)
-    finally:
-        left = Local(folder).down()
+def test_the_tutorial_works_as_it_is_written(tutorial: Future[tuple[int, str]]) -> None:
+    code, said = tutorial.result()
     assert code == 0, said[-6000:]
     assert re.search(r"-AnalyticsJobFunction\S+ +1 +0", said), "a worker has worked once"
     assert "Destroyed: shop" in said
-    assert left is None, "the tutorial ends what it started"
