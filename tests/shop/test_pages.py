@@ -27,7 +27,7 @@ class Browser:
     """One visitor with cookies of his own; sends forms as a browser sends those of our own pages."""
 
     def __init__(self, server: str, **headers: str) -> None:
-        self.client = httpx.Client(base_url=server, headers={"Host": "shop.example.com", **headers})
+        self.client = httpx.Client(base_url=server, headers={"Host": "shop.example.com", **headers}, verify=False)
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path)
