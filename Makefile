@@ -27,7 +27,7 @@ shop: set-up ## open the shop on this machine, with a database of its own (OPTIO
 	@$(BIN)/blueprint shop $(OPTIONS)
 
 test: lint ## set up, then every check and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python tools/run_tests.py
 
 quick: lint ## the inner loop: everything that does not take long
 	@$(BIN)/python -m pytest -m "not slow"
