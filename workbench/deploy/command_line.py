@@ -20,7 +20,7 @@ Run = Callable[[Sequence[str]], None]
 """Runs `cdk` with these arguments, or raises Refused."""
 
 # Somebody has agreed already, to more than the command line could show.
-AGREED = ("--require-approval", "never", "--progress", "events")
+AGREED = ("--require-approval", "never")
 ALONE = ("--exclusively", *AGREED)
 
 
