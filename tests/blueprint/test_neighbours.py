@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from blueprint.environment import BadEnvironment, load
+from workbench.synth import ROOT
 
 FILE = """\
 name = "try"
@@ -41,6 +42,15 @@ def test_a_sandbox_stays_out_of_an_account_that_keeps_data(tmp_path: Path, other
             load("try", folder=tmp_path)
     else:
         assert load("try", folder=tmp_path).account == "123456789012"
+
+
+@pytest.mark.parametrize("other", ['profile = "production"\naccount = "123456789012"', "this is not TOML"])
+def test_an_environment_that_keeps_data_may_live_beside_others(tmp_path: Path, other: str) -> None:
+    text = (ROOT / "environments" / "production.toml").read_text(encoding="utf-8")
+    text = text.replace('# account = "123456789012"', 'account = "123456789012"')
+    (tmp_path / "try.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "other.toml").write_text(other, encoding="utf-8")
+    assert load("try", folder=tmp_path).account == "123456789012"
 
 
 def test_an_environment_without_an_account_is_nobodys_neighbour(tmp_path: Path) -> None:
