@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ClientError
 
 from blueprint.environment import Environment, load
 from blueprint.profiles import PROFILES
 from tests.conftest import Assemblies
 from tests.workbench.deploy.memory import NOTHING, Memory, Recorder
 from workbench.cli import main
-from workbench.deploy.leftovers import FLEET_TAG, Kept, protected
+from workbench.deploy.leftovers import FLEET_TAG, SHIELDS, Kept, protected
 from workbench.deploy.live import Aws, deployed
 from workbench.report.deploy import gone
 from workbench.templates import read_assembly
@@ -155,6 +156,26 @@ def test_what_stays_or_is_gone_already_is_not_asked_about(
     give_ids(memory, {TABLE: services[TABLE], **gone}, monkeypatch)
     found = list(protected("shop", deployed(read_assembly(production[5]), memory), memory, aws))
     assert all("update-termination-protection" in one for one in found)
+
+
+def test_a_host_that_goes_with_its_stack_holds_nothing(
+    sandbox: dict[int, Path], aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory.of(sandbox[1])
+    give_ids(memory, {HOST: run_host(aws)}, monkeypatch)
+    assert list(protected("shop", deployed(read_assembly(sandbox[1]), memory), memory, aws)) == []
+
+
+def test_a_service_that_does_not_say_whether_it_protects_is_no_good_news(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "DescribeTable")
+
+    dynamodb = aws.client("dynamodb")
+    monkeypatch.setattr(dynamodb, "describe_table", denied)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        SHIELDS[TABLE].is_up(dynamodb, "ledger")
 
 
 def test_hosts_of_a_fleet_of_another_environment_or_that_are_gone_hold_no_network(aws: Aws) -> None:

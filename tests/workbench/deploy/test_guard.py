@@ -9,6 +9,7 @@ from pathlib import Path
 from runpy import run_path
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from blueprint.environment import UNSET_ACCOUNT, Environment, load
 from workbench.cli import main
@@ -19,7 +20,7 @@ from workbench.lab.servers import free_port
 from workbench.synth import ROOT, synth
 
 MOTOS = "123456789012"
-LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566", "PATH": "/usr/bin"}
 
 
 def environment(account: str = MOTOS, profile: str = "sandbox") -> Environment:
@@ -61,6 +62,16 @@ def test_a_local_aws_that_does_not_answer_is_told_with_the_way_back(monkeypatch:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(Refused, match=f"No local AWS answers at {url}.*or unset the variables"):
         guard(environment(), Aws("us-east-1"), variables={"AWS_ENDPOINT_URL": url})
+
+
+def test_aws_that_cannot_be_reached_is_not_taken_for_a_local_one(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable() -> None:
+        raise EndpointConnectionError(endpoint_url=sts.meta.endpoint_url)
+
+    sts = aws.client("sts")
+    monkeypatch.setattr(sts, "get_caller_identity", unreachable)
+    with pytest.raises(EndpointConnectionError, match=r"amazonaws\.com"):
+        guard(environment(), aws, variables={})
 
 
 def test_an_unset_account_is_that_of_a_local_aws(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
