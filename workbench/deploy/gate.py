@@ -113,7 +113,7 @@ def refuse_unforeseen(stack: StackTemplate, said: ChangeSet, outlook: Outlook, r
 
 def _in_place(change: Change) -> bool:
     """Whether AWS documents that this very change, which may replace in general, does not."""
-    return change.impact is Impact.UPDATE and any(cause.why for cause in change.causes)
+    return any(cause.why and cause.follows is None for cause in change.causes)
 
 
 def _losing(change: Mapping[str, object], in_place: Collection[str]) -> str:

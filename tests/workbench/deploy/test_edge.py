@@ -78,3 +78,8 @@ def test_a_firewall_that_blocks_this_machine_is_told_with_a_way_on(edge: tuple[s
     answers.append((403, THROUGH))
     with pytest.raises(Refused, match=r"Look from one that may visit the site.*cdk deploy --all"):
         wait_for_edge(address, attempts=1, sleep=lambda _: None)
+
+
+def test_without_a_distribution_nothing_is_waited_for() -> None:
+    with pytest.raises(Refused, match="no distribution that could be waited for; nothing was locked"):
+        wait_for_edge(None, attempts=0)

@@ -26,7 +26,8 @@ from workbench.deploy.gate import (
     risks,
 )
 from workbench.deploy.live import ChangeSet, as_of_now, deployed
-from workbench.templates import Assembly, Impact, StackTemplate, read_assembly
+from workbench.templates import Assembly, Change, Impact, Key, StackTemplate, read_assembly
+from workbench.templates.replacement import Cause
 
 BEING_SURE = "the runbook has run, see its record"
 
@@ -80,7 +81,7 @@ def test_a_first_deployment_loses_nothing(stages: dict[int, Assembly]) -> None:
 
 
 def test_a_copy_of_a_database_may_go_without_a_reason(stages: dict[int, Assembly]) -> None:
-    lost = {loss.id for loss in foresee(stages[3], stages[2]).losses if loss.type == "AWS::RDS::DBInstance"}
+    lost = {loss.id for loss in foresee(stages[3], stages[2]).losses if loss.type == DATABASE}
     assert not lost
 
 
@@ -113,17 +114,17 @@ def at_risk(before: Assembly, after: Assembly) -> list[str]:
     return risks(compare(*(facts(label, side, moderate) for label, side in (("old", before), ("new", after)))))
 
 
-PRIMARY = "DatabasePrimary"
+PRIMARY, DATABASE = "DatabasePrimary", "AWS::RDS::DBInstance"
 
 
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
-        (change(PRIMARY, "AWS::RDS::DBInstance", replacement="True"), "is replaced"),
-        (change(PRIMARY, "AWS::RDS::DBInstance", PolicyAction="ReplaceAndSnapshot"), "is replaced"),
-        (change(PRIMARY, "AWS::RDS::DBInstance", replacement="Conditional"), "may be replaced"),
+        (change(PRIMARY, DATABASE, replacement="True"), "is replaced"),
+        (change(PRIMARY, DATABASE, PolicyAction="ReplaceAndSnapshot"), "is replaced"),
+        (change(PRIMARY, DATABASE, replacement="Conditional"), "may be replaced"),
         (change(PRIMARY, "AWS::S3::Bucket", action="Remove", PolicyAction="Retain"), "is removed"),
-        (change(PRIMARY, "AWS::RDS::DBInstance"), ""),
+        (change(PRIMARY, DATABASE), ""),
         (change(PRIMARY, "AWS::CloudWatch::Alarm", replacement="True"), ""),
         (change(PRIMARY, "AWS::S3::Bucket", action="Add"), ""),
     ],
@@ -160,19 +161,35 @@ def replica_of(body: dict[str, Any]) -> bool:
 
 
 def test_what_may_replace_in_general_passes_where_aws_documents_that_it_does_not(stages: dict[int, Assembly]) -> None:
-    after, name = changed(stages[2], "data", "AWS::RDS::DBInstance", MultiAZ=False)
+    after, name = changed(stages[2], "data", DATABASE, MultiAZ=False)
     data = after.stack("data")
     assert data is not None
-    said = ChangeSet(False, (change(name, "AWS::RDS::DBInstance", replacement="Conditional"),))
+    said = ChangeSet(False, (change(name, DATABASE, replacement="Conditional"),))
     refuse_unforeseen(data, said, foresee(stages[2], after), None)
+
+
+@pytest.mark.parametrize("follows", [None, ("network", "Group")])
+def test_what_may_replace_is_refused_where_nothing_documents_this_very_change(
+    stages: dict[int, Assembly], follows: Key | None
+) -> None:
+    after, name = changed(stages[2], "data", DATABASE, MonitoringInterval=30)
+    data, outlook = after.stack("data"), foresee(stages[2], after)
+    assert data is not None
+    if follows:  # another value because of what it refers to, which is no word of AWS on this property
+        cause = Cause(("VPCSecurityGroups",), "old", "new", Impact.UPDATE, "Group is another one", follows)
+        outlook = replace(outlook, changes={("data", name): Change("data", name, DATABASE, Impact.UPDATE, (cause,))})
+    assert [each.impact for each in outlook.changes.values()] == [Impact.UPDATE]
+    said = ChangeSet(False, (change(name, DATABASE, replacement="Conditional"),))
+    with pytest.raises(Refused, match="may be replaced"):
+        refuse_unforeseen(data, said, outlook, None)
 
 
 @pytest.mark.parametrize(
     ("kind", "without", "lost"),
     [
-        ("AWS::RDS::DBInstance", {"DeletionProtection": False}, "its deletion protection is off"),
-        ("AWS::RDS::DBInstance", {"DeletionPolicy": "Delete"}, "is deleted when the template no longer has it"),
-        ("AWS::RDS::DBInstance", {"BackupRetentionPeriod": 0}, "has no automatic backups any more"),
+        (DATABASE, {"DeletionProtection": False}, "its deletion protection is off"),
+        (DATABASE, {"DeletionPolicy": "Delete"}, "is deleted when the template no longer has it"),
+        (DATABASE, {"BackupRetentionPeriod": 0}, "has no automatic backups any more"),
         ("AWS::S3::Bucket", {"UpdateReplacePolicy": "Delete"}, "is deleted when it is replaced"),
         ("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Suspended"}}, "version"),
     ],
@@ -229,8 +246,8 @@ def test_what_keeps_data_is_known_by_what_is_there(assemblies: Assemblies) -> No
 def test_a_copy_of_a_database_needs_no_reason_from_cloudformation_either(stages: dict[int, Assembly]) -> None:
     outlook, data = foresee(stages[3], stages[2]), stages[3].stack("data")
     assert data is not None
-    (copy,) = (found.id for found in outlook.changes.values() if found.type == "AWS::RDS::DBInstance")
-    refuse_unforeseen(data, ChangeSet(False, (change(copy, "AWS::RDS::DBInstance", action="Remove"),)), outlook, None)
+    (copy,) = (found.id for found in outlook.changes.values() if found.type == DATABASE)
+    refuse_unforeseen(data, ChangeSet(False, (change(copy, DATABASE, action="Remove"),)), outlook, None)
 
 
 @pytest.mark.parametrize(
