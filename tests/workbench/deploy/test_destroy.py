@@ -344,19 +344,26 @@ def test_a_strangers_stack_with_a_name_of_ours_stops_everything(
     assert not run.calls
 
 
+@pytest.mark.parametrize(
+    "left", [["shop-prod-network", "shop-prod-web", "shop-prod-signals"], ["shop-prod-signals"]], ids=["much", "little"]
+)
 @pytest.mark.parametrize(("typed", "status"), [("shop-prod", 0), ("y", 1)])
 def test_production_goes_only_when_its_name_is_typed(
     account: tuple[Memory, Recorder],
     production: dict[int, Path],
+    swept: list[tuple[str, bool]],
     monkeypatch: pytest.MonkeyPatch,
+    left: list[str],
     typed: str,
     status: int,
 ) -> None:
     memory, _ = account
     memory.deploy(read_assembly(production[1]))
-    memory.stacks = {name: replace(stack, protected=False) for name, stack in memory.stacks.items()}
+    memory.stacks = {name: replace(stack, protected=False) for name, stack in memory.stacks.items() if name in left}
     monkeypatch.setattr("builtins.input", lambda _: typed)
     assert main(["destroy", "production"]) == status
+    assert bool(memory.stacks) is (status == 1)
+    assert not swept
 
 
 @pytest.mark.parametrize(("typed", "status"), [("shop-prod", 0), ("y", 1)])

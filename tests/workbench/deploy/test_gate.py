@@ -114,7 +114,7 @@ def at_risk(before: Assembly, after: Assembly) -> list[str]:
     return risks(compare(*(facts(label, side, moderate) for label, side in (("old", before), ("new", after)))))
 
 
-PRIMARY, DATABASE = "DatabasePrimary", "AWS::RDS::DBInstance"
+PRIMARY, DATABASE = "DatabasePrimaryEDE0B3D0", "AWS::RDS::DBInstance"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,8 @@ def test_the_word_of_cloudformation_wins_until_a_reason_names_the_thing(
 ) -> None:
     outlook, data = foresee(stages[3], stages[3]), stages[3].stack("data")
     assert data is not None
-    for reason in (None, BEING_SURE, "Database and DatabasePrimaryOfOld were moved"):
+    assert PRIMARY in data.resources
+    for reason in (None, BEING_SURE, f"Database and {PRIMARY}OfOld were moved"):
         if refused:
             with pytest.raises(Refused, match=rf"{PRIMARY} \({said['ResourceType']}\) {refused}"):
                 refuse_unforeseen(data, ChangeSet(False, (said,)), outlook, reason)
@@ -154,6 +155,37 @@ def changed(assembly: Assembly, role: str, kind: str, **properties: Any) -> tupl
     template = {**stack.template, "Resources": {**stack.resources, name: new}}
     stacks = (replace(one, template=template) if one is stack else one for one in assembly.stacks)
     return Assembly(tuple(stacks)), name
+
+
+def with_another(assembly: Assembly, role: str, name: str, **properties: Any) -> Assembly:
+    """The assembly with one more database in a stack."""
+    stack = assembly.stack(role)
+    assert stack is not None
+    resources = {**stack.resources, name: {"Type": DATABASE, "Properties": properties}}
+    one = replace(stack, template={**stack.template, "Resources": resources})
+    return Assembly(tuple(one if each is stack else each for each in assembly.stacks))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"Engine": "postgres"}, None),  # foreseen to go
+        (
+            {"SourceDBInstanceIdentifier": "primary"},
+            {"SourceDBInstanceIdentifier": "primary"},
+        ),  # of which there is one more
+        ({"MultiAZ": False}, {"MultiAZ": True}),  # which is documented not to replace
+    ],
+)
+def test_what_is_known_of_a_name_in_one_stack_counts_for_no_other(
+    stages: dict[int, Assembly], before: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    there, data = with_another(stages[3], "web", PRIMARY, **before), stages[3].stack("data")
+    assert data is not None
+    outlook = foresee(there, stages[3] if after is None else with_another(stages[3], "web", PRIMARY, **after))
+    said = ChangeSet(False, (change(PRIMARY, DATABASE, replacement="Conditional"),))
+    with pytest.raises(Refused, match="may be replaced"):
+        refuse_unforeseen(data, said, outlook, None)
 
 
 def replica_of(body: dict[str, Any]) -> bool:
