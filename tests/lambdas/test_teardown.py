@@ -460,10 +460,12 @@ def test_while_stacks_stand_nobody_is_called_for_what_they_may_still_use(calls: 
     make_stack("shop-network")
     make_stack("shop-web")
     disk, topic = volume(OURS), client("sns").create_topic(Name="theirs", Tags=listed(OURS))["TopicArn"]
+    client("ssm").put_parameter(Name="/shop/database/active", Value="host", Type="String")
     calls.refuse("DeleteVolume", "VolumeId", disk)
     calls.answers["DeleteStack"] = lambda _: {}
     report = sweep(time_left=lambda: 0.0)
     assert (report.refused, whats(report.waiting)) == ([], ["stack shop-web", f"ec2:volume {disk}", topic])
+    assert len(client("ssm").describe_parameters()["Parameters"]) == 1, "hosts may still read it"
     del calls.answers["DeleteStack"]
     assert whats(sweep().refused) == [f"ec2:volume {disk}", topic]
 
