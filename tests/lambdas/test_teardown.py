@@ -255,21 +255,33 @@ def test_a_change_set_that_nobody_executed_holds_nothing_up(calls: Calls) -> Non
     assert (whats(report.removed), whats(report.unsure)) == (["stack shop-network"], ["stack shop-web"])
 
 
-def test_what_is_protected_while_others_go_keeps_all_that_it_holds(calls: Calls) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"EnableTerminationProtection": True}, "refused"),
+        ({"Tags": [{"Key": "shop:time-to-live", "Value": "9000 days from the creation of the stack"}]}, "waiting"),
+        ({"StackStatus": "UPDATE_IN_PROGRESS"}, "waiting"),
+    ],
+    ids=["protected", "living longer", "being updated"],
+)
+def test_what_somebody_takes_up_while_others_go_keeps_all_that_it_holds(
+    calls: Calls, change: dict[str, Any], told: str
+) -> None:
     files = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "shop-data-files"}}
     make_stack("shop-network")
     data = make_stack("shop-data", Files=files)
     web = make_stack("shop-web")
     client("s3").put_object(Bucket="shop-data-files", Key="invoice", Body=b"1")
-    protected = client("cloudformation").describe_stacks(StackName="shop-data")
-    protected["Stacks"][0]["EnableTerminationProtection"] = True
+    [there] = client("cloudformation").describe_stacks(StackName="shop-data")["Stacks"]
+    tags = {tag["Key"]: tag for tag in [*there["Tags"], *change.get("Tags", [])]}
+    taken_up = {"Stacks": [{**there, **change, "Tags": list(tags.values())}]}
 
     def describe(given: dict[str, Any]) -> Any:
-        return protected if given.get("StackName") == data and web in calls.of("DeleteStack", "StackName") else None
+        return taken_up if given.get("StackName") == data and web in calls.of("DeleteStack", "StackName") else None
 
     calls.answers["DescribeStacks"] = describe
-    report = sweep()
-    assert (whats(report.removed), whats(report.refused)) == (["stack shop-web"], ["stack shop-data"])
+    report = sweep(time_left=lambda: 0.0)
+    assert (whats(report.removed), whats(getattr(report, told))) == (["stack shop-web"], ["stack shop-data"])
     assert client("s3").list_objects_v2(Bucket="shop-data-files")["KeyCount"] == 1
 
 
