@@ -370,6 +370,15 @@ def test_what_its_service_protects_protects_the_environment(
     assert (existing(), volumes()) == (set(), set())
 
 
+@pytest.mark.usefixtures("calls")
+def test_what_the_teardown_finds_locked_is_what_a_destroy_by_hand_does() -> None:
+    """Two tables, since the function carries nothing but itself to AWS."""
+    locks = import_module("removers").LOCKS
+    assert {type_: set(lock.by_hand.format(id="shop-1").split()) for type_, lock in locks.items()} == {
+        type_: {*shield.command.split(), shield.name, "shop-1"} for type_, shield in SHIELDS.items()
+    }
+
+
 def test_a_stack_that_is_protected_protects_the_environment(calls: Calls) -> None:
     for role in ("network", "data", "web"):
         make_stack(f"shop-{role}")
@@ -957,15 +966,6 @@ def pass_on_schedule(monkeypatch: pytest.MonkeyPatch, at: datetime = LATER) -> d
     monkeypatch.setattr(import_module("sweep"), "datetime", Then)
     report: dict[str, Any] = import_module("handler").handler({}, Context())
     return report
-
-
-@pytest.mark.usefixtures("calls")
-def test_what_the_teardown_finds_locked_is_what_a_destroy_by_hand_does() -> None:
-    """Two tables, since the function carries nothing but itself to AWS."""
-    locks = import_module("removers").LOCKS
-    assert {type_: set(lock.by_hand.format(id="shop-1").split()) for type_, lock in locks.items()} == {
-        type_: {*shield.command.split(), shield.name, "shop-1"} for type_, shield in SHIELDS.items()
-    }
 
 
 @pytest.mark.parametrize(("hours_left", "mails"), [(25, 0), (23, 1), (19, 0)])
