@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,12 +115,22 @@ def test_entries_made_together_do_not_end_together(valkey: Valkey, raw: Any) -> 
 @pytest.mark.usefixtures("patient")
 def test_200_who_miss_at_once_are_one_question_of_each_process(valkey: Valkey, raw: Any) -> None:
     async def test() -> None:
-        here, there = Source(seconds=0.1), Source(seconds=0.1)
+        here, there, together = Source(), Source(), asyncio.Barrier(2)
+
+        def ask(cache: Cache, source: Source) -> Awaitable[bytes]:
+            async def load(fresh: bool) -> bytes:
+                value = await source(fresh)
+                await together.wait()  # nobody fills in what the other process has not missed yet
+                return value
+
+            return cache.get_or_load("key", load, ttl=60)
+
         async with cached(valkey.nodes) as one, cached(valkey.nodes) as other:
-            asking = [get(one, here) for _ in range(200)] + [get(other, there) for _ in range(200)]
-            assert await asyncio.gather(*asking) == [b"value"] * 400
-        assert (len(here.asked), len(there.asked)) == (1, 1)
-        assert await kept(raw) == b"value"
+            asking = [ask(one, here) for _ in range(200)] + [ask(other, there) for _ in range(200)]
+            async with asyncio.timeout(30):
+                assert await asyncio.gather(*asking) == [b"value"] * 400
+            assert (len(here.asked), len(there.asked)) == (1, 1)
+            assert await kept(raw) == b"value"
 
     asyncio.run(test())
 
